@@ -1,0 +1,1 @@
+//! Tidegate for JavaScript: the npm package of the collector.

@@ -1,0 +1,1 @@
+//! The async loop that drives a collector, generic over machine, transport and timer.

@@ -1,0 +1,1 @@
+//! The metrics collector as a machine without IO: every decision, no clock, no socket.

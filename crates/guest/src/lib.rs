@@ -1,0 +1,1 @@
+//! The collector as a WebAssembly component without imports.

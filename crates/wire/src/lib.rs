@@ -1,0 +1,1 @@
+//! Prometheus formats, in and out: query-API JSON and exposition text.

@@ -1,0 +1,1 @@
+//! Tidegate, the edge runtime: a sandboxed metrics collector between Prometheus and its readers.

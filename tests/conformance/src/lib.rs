@@ -1,0 +1,1 @@
+//! Plain-text scripts that every runtime answers with the same output.

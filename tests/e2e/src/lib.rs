@@ -1,0 +1,1 @@
+//! Tidegate end to end, with a real Prometheus.
