@@ -1,0 +1,259 @@
+//! What this crate refuses, and the words for it.
+
+use alloc::boxed::Box;
+use core::error::Error;
+use core::fmt::{self, Display, Formatter};
+
+/// Why a label set was refused. Positions count from 0 over the pairs as given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LabelsError {
+    /// A label has no name.
+    EmptyName {
+        /// Which pair.
+        position: usize,
+    },
+    /// A name outside `[a-zA-Z_][a-zA-Z0-9_]*`.
+    InvalidName {
+        /// The name as given.
+        name: Box<str>,
+        /// Which pair.
+        position: usize,
+    },
+    /// A metric name outside `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+    InvalidMetricName {
+        /// The metric name as given.
+        name: Box<str>,
+        /// Which pair.
+        position: usize,
+    },
+    /// One name twice.
+    DuplicateName {
+        /// The name.
+        name: Box<str>,
+    },
+    /// A name above [`LABEL_NAME_BYTES_MAX`](crate::LABEL_NAME_BYTES_MAX).
+    NameTooLong {
+        /// Its length.
+        bytes: usize,
+        /// Which pair.
+        position: usize,
+    },
+    /// A value above [`LABEL_VALUE_BYTES_MAX`](crate::LABEL_VALUE_BYTES_MAX).
+    ValueTooLong {
+        /// The label's name.
+        name: Box<str>,
+        /// The value's length.
+        bytes: usize,
+    },
+    /// More pairs than [`LABELS_PER_SERIES_MAX`](crate::LABELS_PER_SERIES_MAX).
+    TooMany,
+}
+
+impl Display for LabelsError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyName { position } => write!(f, "label {position} has no name"),
+            Self::InvalidName { name, position } => {
+                write!(f, "label {position} has an invalid name {name:?}")
+            }
+            Self::InvalidMetricName { name, position } => {
+                write!(f, "label {position} holds an invalid metric name {name:?}")
+            }
+            Self::DuplicateName { name } => write!(f, "label {name:?} appears twice"),
+            Self::NameTooLong { bytes, position } => {
+                let limit = crate::LABEL_NAME_BYTES_MAX;
+                write!(
+                    f,
+                    "the name of label {position} has {bytes} bytes, the limit is {limit}"
+                )
+            }
+            Self::ValueTooLong { name, bytes } => {
+                let limit = crate::LABEL_VALUE_BYTES_MAX;
+                write!(
+                    f,
+                    "the value of label {name:?} has {bytes} bytes, the limit is {limit}"
+                )
+            }
+            Self::TooMany => {
+                write!(
+                    f,
+                    "more than {} labels on one series",
+                    crate::LABELS_PER_SERIES_MAX
+                )
+            }
+        }
+    }
+}
+
+impl Error for LabelsError {}
+
+/// Why a matcher was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MatcherError {
+    /// A label name outside `[a-zA-Z_][a-zA-Z0-9_]*`.
+    InvalidName {
+        /// The name as given.
+        name: Box<str>,
+    },
+    /// A pattern above [`PATTERN_BYTES_MAX`](crate::PATTERN_BYTES_MAX).
+    PatternTooLong {
+        /// The label the matcher is about.
+        name: Box<str>,
+        /// The pattern's length.
+        bytes: usize,
+    },
+    /// A pattern whose program would exceed [`COMPILED_BYTES_MAX`](crate::COMPILED_BYTES_MAX).
+    PatternTooBig {
+        /// The label the matcher is about.
+        name: Box<str>,
+        /// The pattern.
+        pattern: Box<str>,
+    },
+    /// A pattern that is no regular expression.
+    InvalidPattern {
+        /// The label the matcher is about.
+        name: Box<str>,
+        /// The pattern.
+        pattern: Box<str>,
+        /// What is wrong with it, in the words of the regex engine.
+        reason: Box<str>,
+    },
+}
+
+impl Display for MatcherError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName { name } => write!(f, "matcher on an invalid label name {name:?}"),
+            Self::PatternTooLong { name, bytes } => {
+                let limit = crate::PATTERN_BYTES_MAX;
+                write!(
+                    f,
+                    "the pattern for {name:?} has {bytes} bytes, the limit is {limit}"
+                )
+            }
+            Self::PatternTooBig { name, pattern } => {
+                let limit = crate::COMPILED_BYTES_MAX;
+                write!(
+                    f,
+                    "the pattern {pattern:?} for {name:?} needs more than {limit} bytes"
+                )
+            }
+            Self::InvalidPattern {
+                name,
+                pattern,
+                reason,
+            } => {
+                write!(
+                    f,
+                    "the pattern {pattern:?} for {name:?} is no regular expression: {reason}"
+                )
+            }
+        }
+    }
+}
+
+impl Error for MatcherError {}
+
+/// Why a sample was refused. What was held before stays as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The sample is older than the newest one of its series.
+    OutOfOrder {
+        /// The time refused, in Unix milliseconds.
+        t_ms: i64,
+        /// The time of the newest sample held, in Unix milliseconds.
+        newest_ms: i64,
+    },
+    /// The series has another value at this very time.
+    Duplicate {
+        /// The time refused, in Unix milliseconds.
+        t_ms: i64,
+    },
+    /// A new series would exceed [`StoreLimits::series_max`](crate::StoreLimits::series_max).
+    SeriesLimit {
+        /// The limit.
+        limit: usize,
+    },
+    /// A new series would exceed [`StoreLimits::samples_max`](crate::StoreLimits::samples_max).
+    SampleLimit {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl Display for AppendError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfOrder { t_ms, newest_ms } => {
+                write!(
+                    f,
+                    "sample at {t_ms} ms is older than the newest at {newest_ms} ms"
+                )
+            }
+            Self::Duplicate { t_ms } => {
+                write!(f, "another value is already held at {t_ms} ms")
+            }
+            Self::SeriesLimit { limit } => write!(f, "the limit of {limit} series is reached"),
+            Self::SampleLimit { limit } => write!(f, "the limit of {limit} samples is reached"),
+        }
+    }
+}
+
+impl Error for AppendError {}
+
+/// Why the description of a metric was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DescribeError {
+    /// A metric name outside `[a-zA-Z_:][a-zA-Z0-9_:]*`, or longer than
+    /// [`LABEL_VALUE_BYTES_MAX`](crate::LABEL_VALUE_BYTES_MAX).
+    InvalidName {
+        /// The name as given, up to its limit.
+        name: Box<str>,
+    },
+    /// A unit above [`UNIT_BYTES_MAX`](crate::UNIT_BYTES_MAX).
+    UnitTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A help text above [`HELP_BYTES_MAX`](crate::HELP_BYTES_MAX).
+    HelpTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A new metric would exceed [`StoreLimits::metadata_max`](crate::StoreLimits::metadata_max).
+    MetadataLimit {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl Display for DescribeError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName { name } => write!(f, "invalid metric name {name:?}"),
+            Self::UnitTooLong { bytes } => {
+                write!(
+                    f,
+                    "the unit has {bytes} bytes, the limit is {}",
+                    crate::UNIT_BYTES_MAX
+                )
+            }
+            Self::HelpTooLong { bytes } => {
+                write!(
+                    f,
+                    "the help text has {bytes} bytes, the limit is {}",
+                    crate::HELP_BYTES_MAX
+                )
+            }
+            Self::MetadataLimit { limit } => {
+                write!(f, "the limit of {limit} described metrics is reached")
+            }
+        }
+    }
+}
+
+impl Error for DescribeError {}

@@ -1,0 +1,144 @@
+//! Matchers: conditions on one label each, as they stand between the braces of a selector.
+
+use alloc::boxed::Box;
+use core::fmt::{self, Display, Formatter};
+
+use regex::Regex;
+
+use crate::error::MatcherError;
+use crate::labels::{Labels, is_label_name, write_quoted};
+use crate::pattern;
+
+/// How a matcher compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MatchOp {
+    /// `=`: the value is this very string.
+    Equal,
+    /// `!=`: the value is any other string.
+    NotEqual,
+    /// `=~`: the pattern matches the whole value.
+    Regex,
+    /// `!~`: the pattern does not match the whole value.
+    NotRegex,
+}
+
+impl MatchOp {
+    /// The operator as PromQL writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Regex => "=~",
+            Self::NotRegex => "!~",
+        }
+    }
+}
+
+impl Display for MatchOp {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One condition on one label. A label that is absent counts as the empty string, as in Prometheus.
+///
+/// Patterns have to match the whole value, their size is bounded, and matching takes time linear in the value.
+///
+/// ```
+/// use tidegate_series::{Labels, MatchOp, Matcher};
+///
+/// let labels = Labels::from_pairs([("__name__", "up"), ("job", "node")])?;
+/// assert!(Matcher::new("job", MatchOp::Regex, "no.*")?.matches(&labels));
+/// assert!(!Matcher::new("job", MatchOp::Regex, "no")?.matches(&labels));
+/// assert!(Matcher::new("pod", MatchOp::Equal, "")?.matches(&labels));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    name: Box<str>,
+    op: MatchOp,
+    value: Box<str>,
+    regex: Option<Regex>,
+}
+
+impl Matcher {
+    /// A matcher on label `name`; `value` is a pattern for the regex operators, else the very string.
+    ///
+    /// # Errors
+    ///
+    /// An invalid label name; a pattern that is too long, too large once compiled, or no regular expression.
+    pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Self, MatcherError> {
+        if !is_label_name(name) {
+            return Err(MatcherError::InvalidName { name: name.into() });
+        }
+        let regex = match op {
+            MatchOp::Equal | MatchOp::NotEqual => None,
+            MatchOp::Regex | MatchOp::NotRegex => Some(pattern::compile(name, value)?),
+        };
+        Ok(Self {
+            name: name.into(),
+            op,
+            value: value.into(),
+            regex,
+        })
+    }
+
+    /// Whether the series with these labels passes.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.matches_value(labels.value(&self.name).unwrap_or_default())
+    }
+
+    /// Whether a label with this value passes.
+    #[must_use]
+    pub fn matches_value(&self, value: &str) -> bool {
+        let alike = self
+            .regex
+            .as_ref()
+            .map_or(*self.value == *value, |regex| regex.is_match(value));
+        match self.op {
+            MatchOp::Equal | MatchOp::Regex => alike,
+            MatchOp::NotEqual | MatchOp::NotRegex => !alike,
+        }
+    }
+
+    /// Whether a series without the label passes. Prometheus refuses a selector of which every matcher does.
+    #[must_use]
+    pub fn matches_empty(&self) -> bool {
+        self.matches_value("")
+    }
+
+    /// The label it is about.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it compares.
+    #[must_use]
+    pub const fn op(&self) -> MatchOp {
+        self.op
+    }
+
+    /// The string or pattern it compares with, as given.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.op, &self.value) == (&other.name, other.op, &other.value)
+    }
+}
+
+impl Eq for Matcher {}
+
+impl Display for Matcher {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.name, self.op)?;
+        write_quoted(f, &self.value)
+    }
+}
