@@ -1,1 +1,81 @@
-//! The metrics collector as a machine without IO: every decision, no clock, no socket.
+//! The metrics collector as a machine without IO.
+//!
+//! A [`Collector`] decides what to fetch, what is fresh enough, what may come from memory and who
+//! waits for whom. It never waits itself, never reads a clock and never opens a socket. Whoever
+//! drives it does three things:
+//!
+//! 1. give it commands: [`Collector::query`], [`Collector::record`], [`Collector::abandon`];
+//! 2. tell it what happened: [`Collector::handle_response`], [`Collector::handle_timeout`];
+//! 3. drain [`Collector::poll_output`] until it says [`Output::Wait`], perform the
+//!    [`Output::Fetch`]es, and come back when one ends or the deadline passes.
+//!
+//! Every call takes the current time last, as a [`Now`]: `mono` schedules, `wall` dates samples.
+//! The same calls with the same times give the same outputs, on every target.
+//!
+//! ```
+//! use tidegate_core::{
+//!     Ask, Collector, Config, Instant, Lookup, Now, Output, Response, SourceConfig, UnixMillis,
+//! };
+//!
+//! let config = Config::with_sources(vec![SourceConfig::prometheus("prom")]);
+//! let mut collector = Collector::new(config, Now::ZERO).unwrap();
+//! let now = Now { mono: Instant::from_millis(5), wall: UnixMillis(1_700_000_000_000) };
+//!
+//! let Ok(Lookup::Pending(ask)) = collector.query(Ask::promql("up"), now) else { panic!() };
+//! let fetch = loop {
+//!     match collector.poll_output() {
+//!         Output::Fetch(fetch) if fetch.request.path == "/api/v1/query" => break fetch,
+//!         Output::Wait(_) => panic!("a cold query fetches"),
+//!         _ => {}
+//!     }
+//! };
+//! assert_eq!((&*fetch.source, &*fetch.request.form), ("prom", "query=up"));
+//!
+//! let body = br#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+//! collector.handle_response(fetch.id, Ok(Response::new(200, &body[..])), now);
+//! let Output::Reply(reply) = collector.poll_output() else { panic!() };
+//! assert_eq!(reply.ask, ask);
+//! assert!(reply.result.is_ok());
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod answer;
+mod ask;
+mod cache;
+mod collector;
+mod config;
+mod error;
+mod fetch;
+mod flight;
+mod freshness;
+mod key;
+mod local;
+mod output;
+mod promql;
+mod record;
+mod source;
+mod stats;
+mod template;
+mod time;
+
+pub use answer::{Answer, Payload, Provenance};
+pub use ask::{Ask, AskId, Lookup, Query};
+pub use collector::Collector;
+pub use config::{
+    CacheConfig, Config, ConfigError, Limits, LocalConfig, ParamConfig, ParamType, SourceConfig, SourceKind,
+    TemplateConfig, TemplateKind,
+};
+pub use error::QueryError;
+pub use fetch::{Fetch, FetchError, FetchId, FetchRequest, Method, Response};
+pub use freshness::{Freshness, Thresholds};
+pub use output::{Deadline, Event, Level, Output, Reply, Wake};
+pub use record::{Family, Record, RecordError, Recorded, Sample};
+pub use source::{SourceHealth, SourceStatus};
+pub use stats::Stats;
+pub use template::{BindError, Template, TemplateError};
+pub use time::{Instant, Now, UnixMillis};

@@ -1,0 +1,162 @@
+/** Answers over metrics: what to fetch, what is fresh enough, what may come from memory. */
+
+/** What age makes of data; `missing` means there never was any, which is not the same as 0. */
+export type Freshness = "fresh" | "stale" | "unavailable" | "missing";
+
+/** How an answer was come by. */
+export type Provenance = "hit" | "stale" | "miss" | "coalesced" | "stale-on-error";
+
+/** Label names and values of one series; the metric's name stands under `__name__`. */
+export type Labels = Record<string, string>;
+
+/** A source that speaks the Prometheus HTTP API. */
+export interface SourceOptions {
+  /** Base URL; `/api/v1/query` is appended to its path. */
+  url: string;
+  /** How long an answer counts as a hit. Default 30,000. */
+  ttlMs?: number;
+  /** How long a fetch may take. Default 10,000. */
+  timeoutMs?: number;
+  /** Data below this age is fresh. Default 60,000. */
+  freshBelowMs?: number;
+  /** A warning event is due past this age. Default 120,000. */
+  warnPastMs?: number;
+  /** Data past this age is unavailable. Default 300,000. */
+  unavailablePastMs?: number;
+  /** Silence after which the source is asked whether it is there; 0 never asks. Default 0. */
+  probeIntervalMs?: number;
+}
+
+/** Something worth a line in a log. */
+export interface TidegateEvent {
+  level: "debug" | "info" | "warn";
+  /** What happened, in one hyphenated phrase. */
+  name: string;
+  source: string;
+  key?: string;
+  detail: string;
+}
+
+export interface TidegateOptions {
+  /** Sources by name; a string is a source's URL. The first one is the default source. */
+  sources: Record<string, string | SourceOptions>;
+  /** What all cached answers may weigh. Default 64 MiB; 0 turns the cache off. */
+  cacheBytesMax?: number;
+  /** Called for every event. */
+  onEvent?: (event: TidegateEvent) => void;
+}
+
+export interface QueryOptions {
+  /** The source's name. Default: the first source. */
+  source?: string;
+  /** The instant asked about, in milliseconds since 1970. Default: now. */
+  timeMs?: number;
+  /** The oldest data that will do, by its own instant. Default: the source's ttl decides. */
+  maxAgeMs?: number;
+  /** Take an answer past its ttl at once while a newer one is fetched. Default false. */
+  allowStale?: boolean;
+  /** How long to wait. Default and cap: the source's timeout. */
+  timeoutMs?: number;
+}
+
+export interface WatchOptions extends QueryOptions {
+  /** Time between two asks; an ask that takes longer delays the next. Default 15,000. */
+  everyMs?: number;
+}
+
+interface AnswerBase {
+  /** The instant the numbers speak for, in milliseconds since 1970. */
+  asOfMs: number;
+  /** When the answer was received. */
+  fetchedAtMs: number;
+  /** The data's age when the answer was given. */
+  ageMs: number;
+  freshness: Freshness;
+  provenance: Provenance;
+  /** The source that said it. */
+  source: string;
+  /** What the cache calls it. */
+  key: string;
+  /** How much longer it counts as a hit; absent once past. */
+  ttlLeftMs?: number;
+  /** The failure behind a `stale-on-error`. */
+  reason?: string;
+  warnings: string[];
+  infos: string[];
+}
+
+/** One value per series. */
+export interface VectorAnswer extends AnswerBase {
+  type: "vector";
+  metrics: Labels[];
+  /** Milliseconds since 1970, one per series. */
+  timestampsMs: Float64Array;
+  /** One per series. */
+  values: Float64Array;
+}
+
+/** Many values per series; those of series `i` stand at `offsets[i]` up to, not including, `offsets[i + 1]`. */
+export interface MatrixAnswer extends AnswerBase {
+  type: "matrix";
+  metrics: Labels[];
+  /** `metrics.length + 1` positions. */
+  offsets: Uint32Array;
+  timestampsMs: Float64Array;
+  values: Float64Array;
+}
+
+export interface ScalarAnswer extends AnswerBase {
+  type: "scalar";
+  timestampMs: number;
+  value: number;
+}
+
+export interface StringAnswer extends AnswerBase {
+  type: "string";
+  timestampMs: number;
+  value: string;
+}
+
+export type Answer = VectorAnswer | MatrixAnswer | ScalarAnswer | StringAnswer;
+
+/** Why there is no answer. */
+export class TidegateError extends Error {
+  /**
+   * One hyphenated word: `unknown-source`, `bad-data`, `execution`, `timeout`, `unavailable`,
+   * `overloaded`, `config`, `closed`.
+   */
+  readonly kind: string;
+  /** The source that was asked, where one was. */
+  readonly source?: string;
+  /** The source's HTTP status, where it refused or failed in its own words. */
+  readonly status?: number;
+}
+
+/** A watch under way. */
+export interface Watch {
+  /** Ends it; the listener is not called again. */
+  stop(): void;
+}
+
+/** A collector in this page, worker or Node process. */
+export class Tidegate {
+  /** Loads the WebAssembly module (once) and starts a collector. */
+  static create(options: TidegateOptions): Promise<Tidegate>;
+  /** Asks once. Rejects with a `TidegateError`. */
+  query(expr: string, options?: QueryOptions): Promise<Answer>;
+  /** Asks again and again, and says each answer or error to the listener. */
+  watch(expr: string, options: WatchOptions, listener: (answer: Answer | TidegateError) => void): Watch;
+  /** Ends every watch, cancels every fetch; pending queries reject with kind `closed`. */
+  close(): void;
+}
+
+/**
+ * The per-second increase between successive samples of each series of a matrix of counters; a
+ * counter that falls has been reset and counts from 0. Series keep their order; a series of `n`
+ * samples has `n - 1` increases (none for an empty one), each at the later sample's time.
+ */
+export function perSecond(matrix: MatrixAnswer): {
+  offsets: Uint32Array;
+  timestampsMs: Float64Array;
+  values: Float64Array;
+};

@@ -1,0 +1,74 @@
+//! What an asker gets: data, the instant it speaks for, and how it was come by.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use tidegate_wire::QueryResponse;
+
+use crate::{Freshness, UnixMillis};
+
+/// How an answer was come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Provenance {
+    /// From memory, within its ttl; also everything that `local` answers.
+    Hit,
+    /// From memory, past its ttl; a newer one is being fetched.
+    Stale,
+    /// Fetched for this asker.
+    Miss,
+    /// Fetched for an earlier asker of the same key and shared.
+    Coalesced,
+    /// From memory, because the source failed.
+    StaleOnError,
+}
+
+impl Provenance {
+    /// The word for it, in headers and documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Miss => "miss",
+            Self::Coalesced => "coalesced",
+            Self::StaleOnError => "stale-on-error",
+        }
+    }
+}
+
+/// A response as received and as understood.
+#[derive(Debug)]
+pub struct Payload {
+    /// The source's bytes, served on unchanged; `None` when Tidegate itself made the answer.
+    pub body: Option<Vec<u8>>,
+    /// The same, decoded.
+    pub response: QueryResponse,
+}
+
+/// An answer. Cheap to clone: the data is shared.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The data.
+    pub payload: Arc<Payload>,
+    /// The name of the source that said it.
+    pub source: Arc<str>,
+    /// What the cache calls it.
+    pub key: Arc<str>,
+    /// The instant the numbers speak for: the newest sample's, or where there is none the instant
+    /// asked about.
+    pub as_of: UnixMillis,
+    /// When it was received.
+    pub fetched_at: UnixMillis,
+    /// How old the data is, by `as_of`, against now or the earlier instant that was asked about.
+    pub age: Duration,
+    /// The verdict on `age` by the source's thresholds.
+    pub freshness: Freshness,
+    /// How it was come by.
+    pub provenance: Provenance,
+    /// How much longer it counts as a hit; `None` once past, or when it is not kept.
+    pub ttl_left: Option<Duration>,
+    /// Why it is not better: the failure behind a [`Provenance::StaleOnError`].
+    pub reason: Option<String>,
+}

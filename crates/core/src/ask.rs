@@ -1,0 +1,77 @@
+//! What an asker wants: a query, of which source, how fresh, until when.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::{Answer, UnixMillis};
+
+/// Names one ask that waits for its reply. Never reused by the same collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AskId(pub u64);
+
+/// The query itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// PromQL as the asker wrote it; passed on unchanged.
+    PromQl(String),
+    /// A registered template and values for its parameters. Extra values are ignored.
+    Template {
+        /// The template's name in the source's catalog.
+        name: String,
+        /// Values by parameter name.
+        params: BTreeMap<String, String>,
+    },
+}
+
+/// One question to the collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The source's name; `None` asks the default source.
+    pub source: Option<String>,
+    /// What is asked.
+    pub query: Query,
+    /// The instant asked about; `None` asks about now.
+    pub time: Option<UnixMillis>,
+    /// The oldest data that will do, by its own instant; `None` leaves it to ttl and thresholds.
+    pub max_age: Option<Duration>,
+    /// Whether an answer past its ttl may be served at once while a newer one is fetched behind.
+    pub allow_stale: bool,
+    /// How long the asker waits; `None` is the source's timeout. The source's timeout caps it.
+    pub timeout: Option<Duration>,
+    /// Further parameters of the query endpoint, passed on and part of the key: `limit`,
+    /// `lookback_delta`, `stats`, in any order.
+    pub extra: Vec<(String, String)>,
+}
+
+impl Ask {
+    /// Asks the default source about now, by its own ttl.
+    pub fn promql(query: impl Into<String>) -> Self {
+        Self::new(Query::PromQl(query.into()))
+    }
+
+    /// Asks for a template of the default source about now.
+    pub fn template(name: impl Into<String>, params: BTreeMap<String, String>) -> Self {
+        Self::new(Query::Template { name: name.into(), params })
+    }
+
+    fn new(query: Query) -> Self {
+        Self { source: None, query, time: None, max_age: None, allow_stale: false, timeout: None, extra: Vec::new() }
+    }
+
+    /// The same ask of the source `name`.
+    pub fn of(mut self, name: impl Into<String>) -> Self {
+        self.source = Some(name.into());
+        self
+    }
+}
+
+/// What the collector says to an ask at once.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// The answer was at hand.
+    Ready(Answer),
+    /// A reply with this id follows as an output, at the latest at the ask's deadline.
+    Pending(AskId),
+}

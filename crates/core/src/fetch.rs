@@ -1,0 +1,147 @@
+//! What the collector asks its driver to fetch, and what comes back.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::Instant;
+
+/// Names one fetch for its whole life. Never reused by the same collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FetchId(pub u64);
+
+/// An HTTP method that the collector uses; both only read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `form` goes into the URL's query.
+    Get,
+    /// `form` is the body, `application/x-www-form-urlencoded`.
+    Post,
+}
+
+impl Method {
+    /// The method's name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// A request to a source, without its address: only the driver knows where a source lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchRequest {
+    /// How `form` travels.
+    pub method: Method,
+    /// Path below the source's base URL, beginning with a slash.
+    pub path: &'static str,
+    /// Parameters, percent-encoded; may be empty.
+    pub form: String,
+}
+
+/// A fetch to perform. Answer it with [`crate::Collector::handle_response`], whatever happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// To be handed back with the response.
+    pub id: FetchId,
+    /// The source's name in the configuration.
+    pub source: Arc<str>,
+    /// What to ask it.
+    pub request: FetchRequest,
+    /// When the collector stops waiting; a response that comes later is ignored.
+    pub deadline: Instant,
+}
+
+/// A complete HTTP response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The body, content encodings undone.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// A response with this status and body.
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, body: body.into() }
+    }
+}
+
+/// Why there is no complete response. All but [`FetchError::Refused`] blame the network or the
+/// source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// No connection: refused, unreachable, name not found, TLS failure.
+    Connect {
+        /// What the transport said, without credentials.
+        detail: String,
+    },
+    /// The connection broke before the response was complete.
+    Reset {
+        /// What the transport said, without credentials.
+        detail: String,
+    },
+    /// Nothing complete within this time.
+    Timeout {
+        /// How long the fetch was given.
+        after: Duration,
+    },
+    /// The decoded body passed the limit; it was not read further.
+    TooLarge {
+        /// The limit in bytes.
+        limit_bytes: u64,
+    },
+    /// The body's content encoding is broken or inflates beyond reason.
+    Encoding {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The source answered with a redirect, which is never followed.
+    Redirect {
+        /// The status code.
+        status: u16,
+    },
+    /// The driver refused to send the request: no address for the source, or policy.
+    Refused {
+        /// Why.
+        detail: String,
+    },
+}
+
+impl FetchError {
+    /// One word for logs and metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::Reset { .. } => "reset",
+            Self::Timeout { .. } => "timeout",
+            Self::TooLarge { .. } => "too_large",
+            Self::Encoding { .. } => "encoding",
+            Self::Redirect { .. } => "redirect",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { detail } => write!(f, "cannot connect: {detail}"),
+            Self::Reset { detail } => write!(f, "connection lost before the response was complete: {detail}"),
+            Self::Timeout { after } => write!(f, "no complete response within {after:?}"),
+            Self::TooLarge { limit_bytes } => write!(f, "the response exceeds the limit of {limit_bytes} bytes"),
+            Self::Encoding { detail } => write!(f, "the response's content encoding is unusable: {detail}"),
+            Self::Redirect { status } => {
+                write!(f, "the source answered {status}, and redirects are not followed: configure its final URL")
+            }
+            Self::Refused { detail } => write!(f, "the request was not sent: {detail}"),
+        }
+    }
+}
+
+impl core::error::Error for FetchError {}

@@ -1,0 +1,91 @@
+//! What the collector says back: fetches to perform, replies, events, and when to come again.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use crate::{Answer, AskId, Fetch, FetchId, Instant, QueryError};
+
+/// One thing for the driver to do. Drain [`crate::Collector::poll_output`] until it says `Wait`.
+#[derive(Debug)]
+pub enum Output {
+    /// Perform this fetch.
+    Fetch(Fetch),
+    /// Nobody waits for this fetch any more; its response would be ignored.
+    Cancel(FetchId),
+    /// Deliver this reply.
+    Reply(Reply),
+    /// Log this.
+    Event(Event),
+    /// Nothing more to do now. Call [`crate::Collector::handle_timeout`] at the deadline, if any.
+    Wait(Option<Deadline>),
+}
+
+/// The end of a pending ask. Every pending ask that is not abandoned gets exactly one.
+#[derive(Debug)]
+pub struct Reply {
+    /// Whose reply it is.
+    pub ask: AskId,
+    /// What they get.
+    pub result: Result<Answer, QueryError>,
+}
+
+/// When the collector wants to be called again, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline {
+    /// When.
+    pub at: Instant,
+    /// Why.
+    pub wake: Wake,
+}
+
+/// Why the collector wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Wake {
+    /// A fetch runs out of time.
+    FetchTimeout,
+    /// An asker stops waiting.
+    AskTimeout,
+    /// A source has been silent for a while and is asked whether it is there.
+    Probe,
+    /// What nobody can use any more is dropped.
+    Cleanup,
+}
+
+impl Wake {
+    /// The word for it in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FetchTimeout => "fetch-timeout",
+            Self::AskTimeout => "ask-timeout",
+            Self::Probe => "probe",
+            Self::Cleanup => "cleanup",
+        }
+    }
+}
+
+/// How loud an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For somebody who is debugging.
+    Debug,
+    /// Worth a line.
+    Info,
+    /// Somebody should look.
+    Warn,
+}
+
+/// Something worth a line in a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// How loud.
+    pub level: Level,
+    /// What happened, in one hyphenated phrase that never varies: `fetch-failed`.
+    pub name: &'static str,
+    /// The source it is about.
+    pub source: Arc<str>,
+    /// The key it is about, if one.
+    pub key: Option<Arc<str>>,
+    /// What a person wants to know next.
+    pub detail: String,
+}

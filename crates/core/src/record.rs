@@ -1,0 +1,82 @@
+//! Samples that are pushed into Tidegate, and the verdict on them.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use tidegate_series::{AppendError, Labels, Metadata};
+
+/// One sample to record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The metric's name under `__name__`, and its labels.
+    pub labels: Labels,
+    /// When it was taken, in milliseconds since 1970 UTC.
+    pub timestamp_ms: i64,
+    /// Its value; NaN and infinities are values.
+    pub value: f64,
+}
+
+/// What a metric is, told once or again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Family {
+    /// The metric's name.
+    pub name: String,
+    /// Its type, unit and help.
+    pub metadata: Metadata,
+}
+
+/// A batch pushed by a source.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// The pushing source's name.
+    pub source: String,
+    /// Descriptions of metrics; the newest wins.
+    pub families: Vec<Family>,
+    /// The samples, in any order across series, in time order within each.
+    pub samples: Vec<Sample>,
+}
+
+/// What became of a batch. One refused sample does not touch the others.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recorded {
+    /// How many samples were taken.
+    pub accepted: usize,
+    /// The refused ones: index in the batch, and why.
+    pub refused: Vec<(usize, AppendError)>,
+}
+
+/// Why a whole batch was refused; its sender is to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// No source has this name.
+    UnknownSource {
+        /// The name given.
+        name: String,
+    },
+    /// The source is not one that is pushed to.
+    NotPush {
+        /// The name given.
+        name: String,
+    },
+    /// More samples than one batch may have.
+    TooMany {
+        /// How many there were.
+        samples: usize,
+        /// How many are allowed.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownSource { name } => write!(f, "no source is named {name:?}"),
+            Self::NotPush { name } => write!(f, "source {name:?} is not of kind push, so nothing can be recorded to it"),
+            Self::TooMany { samples, limit } => write!(f, "{samples} samples in one batch, at most {limit} are taken"),
+        }
+    }
+}
+
+impl core::error::Error for RecordError {}
