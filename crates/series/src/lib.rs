@@ -42,6 +42,7 @@ extern crate std;
 
 mod error;
 mod labels;
+mod limits;
 mod matcher;
 mod metadata;
 mod pattern;
@@ -55,10 +56,11 @@ pub use labels::{
     LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX, Labels, METRIC_NAME,
     is_label_name, is_metric_name,
 };
+pub use limits::{METADATA_MAX, Refused, SAMPLES_MAX, SERIES_MAX, StoreLimits};
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{HELP_BYTES_MAX, Metadata, MetricKind, UNIT_BYTES_MAX};
 pub use pattern::{COMPILED_BYTES_MAX, NESTING_MAX, PATTERN_BYTES_MAX};
 pub use rate::per_second;
 pub use ring::{POINTS_PER_SERIES_MAX, Ring};
 pub use stale::{STALE_MARKER_BITS, is_stale, stale_marker};
-pub use store::{METADATA_MAX, Refused, SAMPLES_MAX, SERIES_MAX, Store, StoreLimits};
+pub use store::Store;

@@ -142,3 +142,89 @@ impl Display for Matcher {
         write_quoted(f, &self.value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use proptest::prelude::*;
+
+    fn matcher(op: MatchOp, value: &str) -> Matcher {
+        Matcher::new("job", op, value).unwrap()
+    }
+
+    fn job(value: &str) -> Labels {
+        Labels::from_pairs([("job", value), ("other", "x")]).unwrap()
+    }
+
+    #[test]
+    fn each_operator_compares_as_prometheus_does() {
+        let table = [
+            (MatchOp::Equal, "node", [true, false]),
+            (MatchOp::NotEqual, "node", [false, true]),
+            (MatchOp::Regex, "no.e|x", [true, false]),
+            (MatchOp::NotRegex, "no.e|x", [false, true]),
+        ];
+        for (op, value, expected) in table {
+            let matcher = matcher(op, value);
+            let found = [job("node"), job("nodes")].map(|labels| matcher.matches(&labels));
+            assert_eq!(found, expected, "{matcher}");
+        }
+    }
+
+    #[test]
+    fn an_absent_label_is_the_empty_string() {
+        let absent = job("");
+        for (op, value, expected) in [
+            (MatchOp::Equal, "", true),
+            (MatchOp::NotEqual, "", false),
+            (MatchOp::NotEqual, "node", true),
+            (MatchOp::Regex, ".*", true),
+            (MatchOp::Regex, ".+", false),
+            (MatchOp::NotRegex, "node", true),
+        ] {
+            let matcher = matcher(op, value);
+            assert_eq!(matcher.matches(&absent), expected, "{matcher}");
+            assert_eq!(matcher.matches_empty(), expected, "{matcher}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_label_can_have_is_refused() {
+        for name in ["", "a:b", "1", "a b"] {
+            let refused = Err(MatcherError::InvalidName { name: name.into() });
+            assert_eq!(Matcher::new(name, MatchOp::Equal, "x"), refused);
+        }
+    }
+
+    #[test]
+    fn only_regex_operators_read_a_pattern() {
+        assert!(Matcher::new("job", MatchOp::Equal, "(").is_ok());
+        assert!(Matcher::new("job", MatchOp::NotEqual, "(").is_ok());
+        assert!(Matcher::new("job", MatchOp::Regex, "(").is_err());
+        assert!(Matcher::new("job", MatchOp::NotRegex, "(").is_err());
+    }
+
+    #[test]
+    fn display_is_promql() {
+        let shown = matcher(MatchOp::NotRegex, "a\"\\.b\n").to_string();
+        assert_eq!(shown, r#"job!~"a\"\\.b\n""#);
+    }
+
+    proptest! {
+        #[test]
+        fn an_operator_and_its_negation_never_agree(value in "[ab.*]{0,4}", probe in "[ab]{0,3}") {
+            let labels = job(&probe);
+            for (op, negated) in
+                [(MatchOp::Equal, MatchOp::NotEqual), (MatchOp::Regex, MatchOp::NotRegex)]
+            {
+                let (Ok(plain), Ok(negated)) =
+                    (Matcher::new("job", op, &value), Matcher::new("job", negated, &value))
+                else {
+                    continue;
+                };
+                prop_assert_ne!(plain.matches(&labels), negated.matches(&labels));
+            }
+        }
+    }
+}

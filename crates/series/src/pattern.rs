@@ -59,3 +59,89 @@ fn last_line(error: &regex::Error) -> Box<str> {
     let line = text.lines().last().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use proptest::prelude::*;
+
+    fn matches(pattern: &str, value: &str) -> bool {
+        compile("l", pattern).unwrap().is_match(value)
+    }
+
+    #[test]
+    fn a_pattern_matches_whole_values_only() {
+        assert!(matches("a|bc", "bc"));
+        for value in ["abc", "bcd", "abcd", "", "a\n"] {
+            assert!(!matches("a|bc", value), "{value:?}");
+        }
+        assert!(!matches("(?m)^a$", "b\na\nb"));
+    }
+
+    #[test]
+    fn the_dot_matches_a_newline_too() {
+        assert!(matches("a.b", "a\nb"));
+    }
+
+    #[test]
+    fn no_pattern_slips_out_of_the_anchors() {
+        for pattern in ["a)|(?:b", "a)|(b", ")", "(?x)a #", "a\\"] {
+            let refused = compile("l", pattern);
+            assert!(
+                matches!(refused, Err(MatcherError::InvalidPattern { .. })),
+                "{pattern}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_gives_the_reason_in_one_line() {
+        let shown = compile("job", "a(b").unwrap_err().to_string();
+        let expected = r#"the pattern "a(b" for "job" is no regular expression: unclosed group"#;
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_pattern_is_accepted_at_the_longest_and_refused_one_past_it() {
+        assert!(compile("l", &"a".repeat(PATTERN_BYTES_MAX)).is_ok());
+        let bytes = PATTERN_BYTES_MAX + 1;
+        let refused = compile("l", &"a".repeat(bytes)).unwrap_err();
+        assert_eq!(
+            refused,
+            MatcherError::PatternTooLong {
+                name: "l".into(),
+                bytes
+            }
+        );
+    }
+
+    #[test]
+    fn a_short_pattern_with_a_huge_program_is_refused() {
+        let refused = compile("l", "((a{100}){100}){100}");
+        assert!(matches!(refused, Err(MatcherError::PatternTooBig { .. })));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_not_overflown() {
+        let pattern = "(".repeat(5_000) + &")".repeat(5_000);
+        assert!(matches!(
+            compile("l", &pattern),
+            Err(MatcherError::InvalidPattern { .. })
+        ));
+    }
+
+    #[test]
+    fn a_pattern_that_would_backtrack_for_ever_answers() {
+        assert!(!matches("(a*)*b", &"a".repeat(2_000)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_pattern_makes_it_panic(pattern in "\\PC{0,12}|[a-c(){}\\[\\]|*+?\\\\^$.,0-9&~:dwsbQE-]{0,16}") {
+            if let Ok(regex) = compile("l", &pattern) {
+                let _ = regex.is_match("abc");
+            }
+        }
+    }
+}

@@ -8,78 +8,10 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{AppendError, DescribeError};
 use crate::labels::{LABEL_VALUE_BYTES_MAX, Labels, METRIC_NAME, is_metric_name};
+use crate::limits::{Refused, StoreLimits};
 use crate::matcher::{MatchOp, Matcher};
 use crate::metadata::Metadata;
-use crate::ring::{POINTS_PER_SERIES_MAX, Ring};
-
-/// How many series a store holds unless told otherwise. A node of 128 cores has some 3,000.
-pub const SERIES_MAX: usize = 20_000;
-
-/// How many samples a store holds unless told otherwise: 64 MiB of them, what the answer cache may take too.
-pub const SAMPLES_MAX: usize = 64 * 1_024 * 1_024 / size_of::<(i64, f64)>();
-
-/// How many metrics may be described unless told otherwise. Described ones outlive their series.
-pub const METADATA_MAX: usize = 5_000;
-
-/// The bounds of a store. Zeros are allowed and refuse everything they count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoreLimits {
-    /// How many series; one more is refused.
-    pub series_max: usize,
-    /// How many points per series; one more drives out the oldest. 0 is taken as 1.
-    pub points_per_series_max: usize,
-    /// How many samples in all. At the limit a series makes room from its own oldest points, and a new series is
-    /// refused.
-    pub samples_max: usize,
-    /// How many metrics may be described; one more is refused.
-    pub metadata_max: usize,
-}
-
-impl Default for StoreLimits {
-    fn default() -> Self {
-        Self {
-            series_max: SERIES_MAX,
-            points_per_series_max: POINTS_PER_SERIES_MAX,
-            samples_max: SAMPLES_MAX,
-            metadata_max: METADATA_MAX,
-        }
-    }
-}
-
-/// How many samples were refused, by reason, since the store was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Refused {
-    /// Older than the newest of their series.
-    pub out_of_order: u64,
-    /// At a time that has another value.
-    pub duplicate: u64,
-    /// Of a series too many.
-    pub series_limit: u64,
-    /// Of a new series when the store was full of samples.
-    pub sample_limit: u64,
-}
-
-impl Refused {
-    /// All of them.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.out_of_order
-            .saturating_add(self.duplicate)
-            .saturating_add(self.series_limit)
-            .saturating_add(self.sample_limit)
-    }
-
-    fn count(&mut self, error: AppendError) {
-        let counter = match error {
-            AppendError::OutOfOrder { .. } => &mut self.out_of_order,
-            AppendError::Duplicate { .. } => &mut self.duplicate,
-            AppendError::SeriesLimit { .. } => &mut self.series_limit,
-            AppendError::SampleLimit { .. } => &mut self.sample_limit,
-        };
-        *counter = counter.saturating_add(1);
-    }
-}
+use crate::ring::Ring;
 
 /// Series by label set, and metadata by metric name.
 ///
@@ -313,6 +245,315 @@ fn unlist(by_name: &mut BTreeMap<Box<str>, BTreeSet<Labels>>, labels: &Labels) {
         listed.remove(labels);
         if listed.is_empty() {
             by_name.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::{HELP_BYTES_MAX, MetricKind, UNIT_BYTES_MAX};
+    use crate::stale::stale_marker;
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        Labels::from_pairs(pairs.iter().copied()).unwrap()
+    }
+
+    fn metric(name: &str) -> Labels {
+        labels(&[("__name__", name)])
+    }
+
+    fn small(series_max: usize, samples_max: usize) -> Store {
+        let points_per_series_max = 3;
+        let metadata_max = 2;
+        Store::new(StoreLimits {
+            series_max,
+            points_per_series_max,
+            samples_max,
+            metadata_max,
+        })
+    }
+
+    fn found(store: &Store, matchers: &[(&str, MatchOp, &str)]) -> Vec<String> {
+        let matchers: Vec<Matcher> = matchers
+            .iter()
+            .map(|&(n, op, v)| Matcher::new(n, op, v).unwrap())
+            .collect();
+        store
+            .select(&matchers)
+            .map(|(labels, _)| labels.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_new_series_past_the_limit_is_refused_and_counted() {
+        let mut store = small(2, 100);
+        store.append(&metric("a"), 1, 1.0).unwrap();
+        store.append(&metric("b"), 1, 1.0).unwrap();
+        let refused = Err(AppendError::SeriesLimit { limit: 2 });
+        assert_eq!(store.append(&metric("c"), 1, 1.0), refused);
+        assert_eq!(store.append(&metric("a"), 2, 1.0), Ok(()));
+        assert_eq!(
+            (
+                store.len(),
+                store.sample_count(),
+                store.refused().series_limit
+            ),
+            (2, 3, 1)
+        );
+    }
+
+    #[test]
+    fn a_full_store_refuses_new_series_and_keeps_old_ones_moving() {
+        let mut store = small(10, 3);
+        for t_ms in 1..=2 {
+            store.append(&metric("a"), t_ms, 1.0).unwrap();
+        }
+        store.append(&metric("b"), 1, 1.0).unwrap();
+        let refused = Err(AppendError::SampleLimit { limit: 3 });
+        assert_eq!(store.append(&metric("c"), 3, 1.0), refused);
+        store.append(&metric("a"), 3, 1.0).unwrap();
+        store.append(&metric("b"), 3, 1.0).unwrap();
+        let oldest = |name| store.ring(&metric(name)).unwrap().oldest().unwrap().0;
+        assert_eq!((oldest("a"), oldest("b"), store.sample_count()), (2, 3, 3));
+    }
+
+    #[test]
+    fn a_refused_sample_costs_a_full_store_nothing() {
+        let mut store = small(10, 2);
+        store.append(&metric("a"), 1, 1.0).unwrap();
+        store.append(&metric("a"), 2, 1.0).unwrap();
+        assert!(store.append(&metric("a"), 1, 1.0).is_err());
+        assert!(store.append(&metric("a"), 2, 9.0).is_err());
+        store.append(&metric("a"), 2, 1.0).unwrap();
+        assert_eq!(store.sample_count(), 2);
+    }
+
+    #[test]
+    fn every_refusal_is_counted_by_its_reason() {
+        let mut store = small(1, 100);
+        store.append(&metric("a"), 10, 1.0).unwrap();
+        for (t_ms, value) in [(9, 1.0), (8, 1.0), (10, 2.0), (10, 1.0)] {
+            let _ = store.append(&metric("a"), t_ms, value);
+        }
+        let _ = store.append(&metric("b"), 10, 1.0);
+        let counted = Refused {
+            out_of_order: 2,
+            duplicate: 1,
+            series_limit: 1,
+            sample_limit: 0,
+        };
+        assert_eq!((store.refused(), store.refused().total()), (counted, 4));
+    }
+
+    #[test]
+    fn a_selection_is_in_label_order_with_and_without_a_name() {
+        let mut store = Store::default();
+        for pairs in [
+            &[("__name__", "up"), ("job", "b")][..],
+            &[("__name__", "up"), ("job", "a")],
+            &[("__name__", "load"), ("job", "z")],
+            &[("__name__", "up"), ("Zone", "1")],
+            &[("job", "nameless")],
+        ] {
+            store.append(&labels(pairs), 1, 1.0).unwrap();
+        }
+        let up = found(&store, &[("__name__", MatchOp::Equal, "up")]);
+        assert_eq!(up, [r#"up{Zone="1"}"#, r#"up{job="a"}"#, r#"up{job="b"}"#]);
+        let all = found(&store, &[]);
+        let nameless = r#"{job="nameless"}"#;
+        assert_eq!(all, [&up[0], r#"load{job="z"}"#, &up[1], &up[2], nameless]);
+        assert_eq!(
+            found(&store, &[("__name__", MatchOp::Equal, "")]),
+            [nameless]
+        );
+        assert_eq!(found(&store, &[("job", MatchOp::Regex, "[ab]")]), up[1..]);
+    }
+
+    #[test]
+    fn expiry_removes_a_series_when_no_sample_is_newer() {
+        let mut store = Store::default();
+        store.append(&metric("a"), 1, 1.0).unwrap();
+        store.append(&metric("a"), 100, stale_marker()).unwrap();
+        assert_eq!((store.expire(99), store.sample_count()), (0, 2));
+        assert_eq!(
+            (store.expire(100), store.sample_count(), store.len()),
+            (1, 0, 0)
+        );
+        assert!(found(&store, &[("__name__", MatchOp::Equal, "a")]).is_empty());
+        store.append(&metric("a"), 1, 1.0).unwrap();
+        assert_eq!(found(&store, &[("__name__", MatchOp::Equal, "a")]), ["a"]);
+    }
+
+    #[test]
+    fn dropping_keeps_the_sample_at_the_edge() {
+        let mut store = Store::default();
+        for t_ms in [10, 20, 30] {
+            store.append(&metric("a"), t_ms, 1.0).unwrap();
+        }
+        assert_eq!((store.drop_before(20), store.sample_count()), (0, 2));
+        assert_eq!((store.drop_before(21), store.sample_count()), (0, 1));
+        assert_eq!(
+            (
+                store.drop_before(31),
+                store.sample_count(),
+                store.is_empty()
+            ),
+            (1, 0, true)
+        );
+    }
+
+    #[test]
+    fn a_description_is_replaced_and_outlives_its_series() {
+        let mut store = small(1, 1);
+        let counter = Metadata {
+            kind: MetricKind::Counter,
+            ..Metadata::default()
+        };
+        store.describe("a", Metadata::default()).unwrap();
+        store.describe("a", counter.clone()).unwrap();
+        store.append(&metric("a"), 1, 1.0).unwrap();
+        store.expire(1);
+        assert_eq!(store.metadata("a"), Some(&counter));
+        assert_eq!(store.descriptions().collect::<Vec<_>>(), [("a", &counter)]);
+        assert_eq!(store.metadata("b"), None);
+    }
+
+    #[test]
+    fn descriptions_have_limits_of_their_own() {
+        let mut store = small(1, 1);
+        let with = |unit: usize, help: usize| Metadata {
+            kind: MetricKind::Gauge,
+            unit: "u".repeat(unit).into(),
+            help: "h".repeat(help).into(),
+        };
+        assert_eq!(
+            store.describe("a", with(UNIT_BYTES_MAX, HELP_BYTES_MAX)),
+            Ok(())
+        );
+        let (unit, help) = (UNIT_BYTES_MAX + 1, HELP_BYTES_MAX + 1);
+        let refused = Err(DescribeError::UnitTooLong { bytes: unit });
+        assert_eq!(store.describe("b", with(unit, 0)), refused);
+        let refused = Err(DescribeError::HelpTooLong { bytes: help });
+        assert_eq!(store.describe("b", with(0, help)), refused);
+        let refused = Err(DescribeError::InvalidName { name: "b c".into() });
+        assert_eq!(store.describe("b c", with(0, 0)), refused);
+        assert_eq!(store.describe("b", with(0, 0)), Ok(()));
+        let refused = Err(DescribeError::MetadataLimit { limit: 2 });
+        assert_eq!(store.describe("c", with(0, 0)), refused);
+        assert_eq!(store.describe("a", with(0, 0)), Ok(()));
+    }
+
+    #[test]
+    fn the_size_grows_with_the_samples_held() {
+        let mut store = Store::default();
+        let empty = store.byte_size();
+        for t_ms in 0..1_000 {
+            store.append(&metric("a"), t_ms, 1.0).unwrap();
+        }
+        let size = store.byte_size();
+        assert!(size >= empty + 16_000 && size < empty + 40_000, "{size}");
+        store.expire(1_000);
+        assert_eq!(store.byte_size(), empty);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Append(Labels, i64),
+        Expire(i64),
+        DropBefore(i64),
+    }
+
+    fn some_labels() -> impl Strategy<Value = Labels> {
+        ("[ab]?", "[xy]?", "[xy]?").prop_map(|(name, low, high)| {
+            labels(&[("__name__", &name), ("Low", &low), ("high", &high)])
+        })
+    }
+
+    fn some_matcher() -> impl Strategy<Value = Matcher> {
+        use MatchOp::{Equal, NotEqual, NotRegex, Regex};
+        let name = prop::sample::select(&["__name__", "Low", "high", "none"][..]);
+        let op = prop::sample::select(&[Equal, NotEqual, Regex, NotRegex][..]);
+        let value = prop::sample::select(&["", "a", "x", "a|x", ".+", ".*"][..]);
+        (name, op, value).prop_map(|(name, op, value)| Matcher::new(name, op, value).unwrap())
+    }
+
+    fn some_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (some_labels(), 0_i64..40).prop_map(|(labels, t_ms)| Step::Append(labels, t_ms)),
+            1 => (0_i64..40).prop_map(Step::Expire),
+            1 => (0_i64..40).prop_map(Step::DropBefore),
+        ]
+    }
+
+    /// The store's rules once more, over a plain list in which series come in any order.
+    fn naive(list: &mut Vec<(Labels, Vec<i64>)>, step: &Step, series_max: usize) {
+        match step {
+            Step::Append(labels, t_ms) => {
+                let full = list.len() >= series_max;
+                match list.iter_mut().find(|(own, _)| own == labels) {
+                    Some((_, times)) if times.last() < Some(t_ms) => times.push(*t_ms),
+                    None if !full => {
+                        list.push((labels.clone(), alloc::vec![*t_ms]));
+                    }
+                    Some(_) | None => {}
+                }
+                list.iter_mut()
+                    .filter(|(_, times)| times.len() > 3)
+                    .for_each(|(_, times)| {
+                        times.remove(0);
+                    });
+            }
+            Step::Expire(t_ms) => list.retain(|(_, times)| times.last() > Some(t_ms)),
+            Step::DropBefore(t_ms) => {
+                list.iter_mut()
+                    .for_each(|(_, times)| times.retain(|own| own >= t_ms));
+                list.retain(|(_, times)| !times.is_empty());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_selection_is_a_filter_over_everything(
+            steps in prop::collection::vec(some_step(), 0..60),
+            matchers in prop::collection::vec(some_matcher(), 0..3),
+        ) {
+            let (mut store, mut list) = (small(9, 1_000), Vec::new());
+            for step in &steps {
+                match step {
+                    Step::Append(labels, t_ms) => drop(store.append(labels, *t_ms, 1.0)),
+                    Step::Expire(t_ms) => drop(store.expire(*t_ms)),
+                    Step::DropBefore(t_ms) => drop(store.drop_before(*t_ms)),
+                }
+                naive(&mut list, step, 9);
+            }
+            list.sort();
+            let samples: usize = list.iter().map(|(_, times)| times.len()).sum();
+            prop_assert_eq!((store.len(), store.sample_count()), (list.len(), samples));
+            list.retain(|(labels, _)| matchers.iter().all(|matcher| matcher.matches(labels)));
+            let selected: Vec<(Labels, Vec<i64>)> = store
+                .select(&matchers)
+                .map(|(labels, ring)| (labels.clone(), ring.points().map(|(t, _)| t).collect()))
+                .collect();
+            prop_assert_eq!(selected, list);
+        }
+
+        #[test]
+        fn a_full_store_never_holds_more_than_its_limit(
+            appends in prop::collection::vec((some_labels(), 0_i64..40), 0..60),
+            samples_max in 0_usize..6,
+        ) {
+            let mut store = small(5, samples_max);
+            for (labels, t_ms) in appends {
+                let _ = store.append(&labels, t_ms, 1.0);
+                let held: usize = store.select(&[]).map(|(_, ring)| ring.len()).sum();
+                prop_assert_eq!(store.sample_count(), held);
+                prop_assert!(held <= samples_max);
+            }
         }
     }
 }
