@@ -40,6 +40,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod dialect;
 mod error;
 mod labels;
 mod limits;

@@ -43,7 +43,8 @@ impl Display for MatchOp {
 
 /// One condition on one label. A label that is absent counts as the empty string, as in Prometheus.
 ///
-/// Patterns have to match the whole value, their size is bounded, and matching takes time linear in the value.
+/// Patterns are RE2's and have to match the whole value; their size is bounded, and matching takes time linear in the
+/// value. Unicode classes (`\pL`) are not supported.
 ///
 /// ```
 /// use tidegate_series::{Labels, MatchOp, Matcher};

@@ -5,6 +5,7 @@ use alloc::format;
 
 use regex::{Regex, RegexBuilder};
 
+use crate::dialect::from_re2;
 use crate::error::MatcherError;
 
 /// How long a pattern may be, in bytes. A list of a few hundred pod names fits.
@@ -19,7 +20,7 @@ pub const NESTING_MAX: u32 = 100;
 
 /// Compiles `pattern` so that it has to match the whole of a value.
 ///
-/// As in Prometheus 3 the dot matches a newline too.
+/// It is read as Prometheus reads it (RE2); as in Prometheus 3 the dot matches a newline too.
 pub(crate) fn compile(name: &str, pattern: &str) -> Result<Regex, MatcherError> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(MatcherError::PatternTooLong {
@@ -36,7 +37,8 @@ pub(crate) fn compile(name: &str, pattern: &str) -> Result<Regex, MatcherError> 
             .map_err(|error| refusal(name, pattern, &error))
     };
     // Alone first: `a)|(b` is only well-formed inside the brackets, and would slip out of the anchors there.
-    compiled(pattern)?;
+    let pattern = from_re2(pattern);
+    compiled(&pattern)?;
     compiled(&format!(r"\A(?:{pattern})\z"))
 }
 
