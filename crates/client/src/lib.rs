@@ -1,1 +1,22 @@
-//! The async loop that drives a collector, generic over machine, transport and timer.
+//! The one async loop that drives a collector.
+//!
+//! The collector decides and never waits; something must wait for it. [`driver`] does, and is
+//! generic over the three things that differ between a Rust program, a host and a page:
+//!
+//! - the [`Machine`]: [`tidegate_api::Front`] in process, or a guest behind a border;
+//! - the [`Transport`] that performs fetches;
+//! - the [`Clock`] that tells the time and wakes.
+//!
+//! It gives a [`Handle`], by which any number of tasks ask, and a future that somebody must poll:
+//! spawn it on whatever runtime there is. Nothing here decides anything about metrics.
+#![forbid(unsafe_code)]
+
+mod driver;
+mod handle;
+mod machine;
+mod transport;
+
+pub use driver::{INBOX_COMMANDS_MAX, STEP_INPUTS_MAX, driver};
+pub use handle::{ClientError, Closed, Handle};
+pub use machine::{Machine, MachineError};
+pub use transport::{Clock, Transport};
