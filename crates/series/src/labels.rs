@@ -19,7 +19,7 @@ pub const LABELS_PER_SERIES_MAX: usize = 64;
 pub const LABEL_NAME_BYTES_MAX: usize = 1_024;
 
 /// How long a label value may be, in bytes. Room for a URL or an image digest, not for a stack trace.
-pub const LABEL_VALUE_BYTES_MAX: usize = 4_096;
+pub const LABEL_VALUE_BYTES_MAX: usize = 2_048;
 
 type Pair = (Box<str>, Box<str>);
 

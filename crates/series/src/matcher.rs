@@ -3,11 +3,9 @@
 use alloc::boxed::Box;
 use core::fmt::{self, Display, Formatter};
 
-use regex::Regex;
-
 use crate::error::MatcherError;
 use crate::labels::{Labels, is_label_name, write_quoted};
-use crate::pattern;
+use crate::pattern::{Pattern, compile};
 
 /// How a matcher compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,7 +58,7 @@ pub struct Matcher {
     name: Box<str>,
     op: MatchOp,
     value: Box<str>,
-    regex: Option<Regex>,
+    pattern: Option<Pattern>,
 }
 
 impl Matcher {
@@ -73,15 +71,15 @@ impl Matcher {
         if !is_label_name(name) {
             return Err(MatcherError::InvalidName { name: name.into() });
         }
-        let regex = match op {
+        let pattern = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(pattern::compile(name, value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Some(compile(name, value)?),
         };
         Ok(Self {
             name: name.into(),
             op,
             value: value.into(),
-            regex,
+            pattern,
         })
     }
 
@@ -94,10 +92,10 @@ impl Matcher {
     /// Whether a label with this value passes.
     #[must_use]
     pub fn matches_value(&self, value: &str) -> bool {
-        let alike = self
-            .regex
-            .as_ref()
-            .map_or(*self.value == *value, |regex| regex.is_match(value));
+        let alike = match &self.pattern {
+            Some(pattern) => pattern.is_match(value),
+            None => *self.value == *value,
+        };
         match self.op {
             MatchOp::Equal | MatchOp::Regex => alike,
             MatchOp::NotEqual | MatchOp::NotRegex => !alike,

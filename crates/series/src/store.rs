@@ -93,14 +93,18 @@ impl Store {
         let name = matchers
             .iter()
             .find(|matcher| matcher.op() == MatchOp::Equal && matcher.name() == METRIC_NAME);
+        let passes = |labels: &&Labels| matchers.iter().all(|matcher| matcher.matches(labels));
         let scan = name.is_none().then(|| self.series.iter());
-        let named = name.and_then(|matcher| self.by_name.get(matcher.value()));
-        named
+        let scan = scan
             .into_iter()
             .flatten()
+            .filter(move |(labels, _)| passes(labels));
+        let named = name.and_then(|matcher| self.by_name.get(matcher.value()));
+        // Tried before they are looked up: most of a metric's series do not pass.
+        let named = named.into_iter().flatten().filter(passes);
+        named
             .filter_map(|labels| self.series.get_key_value(labels))
-            .chain(scan.into_iter().flatten())
-            .filter(|(labels, _)| matchers.iter().all(|matcher| matcher.matches(labels)))
+            .chain(scan)
     }
 
     /// The series with exactly these labels.
