@@ -1,0 +1,277 @@
+//! Prometheus' formats of numbers, timestamps and durations, in and out.
+
+mod duration;
+mod time;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+
+pub use duration::{parse_api_duration_ms, parse_duration_ms};
+pub(crate) use time::parse_decimal_seconds;
+pub use time::parse_timestamp_ms;
+
+/// The longest number, timestamp or duration that is looked at: no sensible one is longer.
+///
+/// The longest value Prometheus writes is the smallest float without exponent, 1,078 bytes.
+pub(crate) const TEXT_BYTES_MAX: usize = 2_048;
+
+/// A text that is not the number, timestamp or duration it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberError {
+    text: String,
+    expected: &'static str,
+}
+
+impl NumberError {
+    pub(crate) fn new(text: &str, expected: &'static str) -> Self {
+        /// Enough to recognise the text, short enough for a log line.
+        const EXCERPT_BYTES: usize = 64;
+        let text = String::from(&text[..text.floor_char_boundary(EXCERPT_BYTES)]);
+        Self { text, expected }
+    }
+
+    /// The offending text, cut to its first 64 bytes.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for NumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not {}", self.text, self.expected)
+    }
+}
+
+impl core::error::Error for NumberError {}
+
+/// Parses a float as Go's `ParseFloat` does: decimal digits with exponent, `NaN`, `Inf`, `+Inf`, `-Inf`.
+///
+/// The words may be in any case and `infinity` in full. Every NaN comes back as [`f64::NAN`].
+///
+/// # Errors
+///
+/// Anything else, and numbers beyond the range of a float; also hexadecimal floats and underscores,
+/// which Go reads and Prometheus never writes.
+pub fn parse_float(text: &str) -> Result<f64, NumberError> {
+    let error = || NumberError::new(text, "a number");
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(error());
+    }
+    let bytes = text.as_bytes();
+    let decimal = bytes
+        .iter()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E'));
+    if decimal {
+        let value: f64 = text.parse().map_err(|_| error())?;
+        return if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(error())
+        };
+    }
+    if text.eq_ignore_ascii_case("nan") {
+        return Ok(f64::NAN);
+    }
+    let (negative, word) = match bytes[0] {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    if !word.eq_ignore_ascii_case("inf") && !word.eq_ignore_ascii_case("infinity") {
+        return Err(error());
+    }
+    Ok(if negative {
+        f64::NEG_INFINITY
+    } else {
+        f64::INFINITY
+    })
+}
+
+/// Appends a sample value as Prometheus writes it in vectors and matrices, without quotes.
+///
+/// The shortest digits that read back as the same float; below 1e-6 and from 1e21 on with an
+/// exponent of two digits or more. `NaN`, `+Inf`, `-Inf`, and `-0` for the negative zero.
+pub fn write_float(value: f64, out: &mut Vec<u8>) {
+    let magnitude = value.abs();
+    if value.is_finite() && magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
+        write_exponent(value, out);
+    } else {
+        write_decimal(value, out);
+    }
+}
+
+/// Appends a value as Prometheus writes scalars: as [`write_float`], never with an exponent.
+pub fn write_decimal(value: f64, out: &mut Vec<u8>) {
+    if value.is_nan() {
+        out.extend_from_slice(b"NaN");
+    } else if value.is_infinite() {
+        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
+    } else {
+        print(format_args!("{value}"), out);
+    }
+}
+
+/// Appends a timestamp as Prometheus writes samples': whole seconds, or seconds and three decimals.
+pub fn write_timestamp_ms(timestamp_ms: i64, out: &mut Vec<u8>) {
+    let sign = if timestamp_ms < 0 { "-" } else { "" };
+    let magnitude = timestamp_ms.unsigned_abs();
+    let (seconds, millis) = (magnitude / 1_000, magnitude % 1_000);
+    match millis {
+        0 => print(format_args!("{sign}{seconds}"), out),
+        _ => print(format_args!("{sign}{seconds}.{millis:03}"), out),
+    }
+}
+
+/// Appends a timestamp as Prometheus writes scalars': the shortest decimal of the seconds as a float.
+pub(crate) fn write_short_seconds(timestamp_ms: i64, out: &mut Vec<u8>) {
+    write_decimal(timestamp_ms as f64 / 1_000.0, out);
+}
+
+/// Writes `d.ddde±xx`, the exponent with its sign and at least two digits.
+fn write_exponent(value: f64, out: &mut Vec<u8>) {
+    let mark = out.len();
+    print(format_args!("{value:e}"), out);
+    let Some(e) = out[mark..].iter().position(|&byte| byte == b'e') else {
+        return;
+    };
+    let mut digits = mark + e + 1;
+    if out[digits] == b'-' {
+        digits += 1;
+    } else {
+        out.insert(digits, b'+');
+        digits += 1;
+    }
+    if out.len() - digits < 2 {
+        out.insert(digits, b'0');
+    }
+}
+
+/// Appends formatted text.
+pub(crate) fn print(arguments: fmt::Arguments<'_>, out: &mut Vec<u8>) {
+    struct Sink<'o>(&'o mut Vec<u8>);
+    impl Write for Sink<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+    }
+    Sink(out)
+        .write_fmt(arguments)
+        .expect("writing to a vector does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl Fn(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn floats_are_written_as_go_writes_them() {
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (-1.5, "-1.5"),
+            (1e-6, "0.000001"),
+            (1e-7, "1e-07"),
+            (1.5e-9, "1.5e-09"),
+            (-1e-100, "-1e-100"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (1.5e300, "1.5e+300"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (123_456_789.123_456_79, "123456789.12345679"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(text(|out| write_float(value, out)), expected);
+        }
+    }
+
+    #[test]
+    fn scalars_have_no_exponent() {
+        assert_eq!(text(|out| write_decimal(1e-7, out)), "0.0000001");
+        assert_eq!(
+            text(|out| write_decimal(1e22, out)),
+            "10000000000000000000000"
+        );
+        assert_eq!(text(|out| write_decimal(f64::NEG_INFINITY, out)), "-Inf");
+    }
+
+    #[test]
+    fn timestamps_have_no_decimals_or_three() {
+        let cases = [
+            (0, "0"),
+            (1, "0.001"),
+            (-1, "-0.001"),
+            (1_435_781_451_780, "1435781451.780"),
+            (-1_500, "-1.500"),
+            (1_435_781_451_000, "1435781451"),
+            (i64::MIN, "-9223372036854775.808"),
+            (i64::MAX, "9223372036854775.807"),
+        ];
+        for (timestamp_ms, expected) in cases {
+            assert_eq!(text(|out| write_timestamp_ms(timestamp_ms, out)), expected);
+        }
+        assert_eq!(
+            text(|out| write_short_seconds(1_435_781_451_780, out)),
+            "1435781451.78"
+        );
+        assert_eq!(text(|out| write_short_seconds(-500, out)), "-0.5");
+    }
+
+    #[test]
+    fn the_words_of_floats_are_read_in_any_case() {
+        for word in ["Inf", "+Inf", "inf", "+infinity", "INF"] {
+            assert_eq!(parse_float(word), Ok(f64::INFINITY), "{word}");
+        }
+        assert_eq!(parse_float("-Inf"), Ok(f64::NEG_INFINITY));
+        assert_eq!(parse_float("NaN").unwrap().to_bits(), f64::NAN.to_bits());
+        assert_eq!(parse_float("nan").unwrap().to_bits(), f64::NAN.to_bits());
+    }
+
+    #[test]
+    fn decimals_and_exponents_are_read() {
+        for (given, value) in [
+            ("1", 1.0),
+            ("+1", 1.0),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("1e-07", 1e-7),
+            ("1E+21", 1e21),
+        ] {
+            assert_eq!(parse_float(given), Ok(value), "{given}");
+        }
+        assert_eq!(parse_float("-0").unwrap().to_bits(), (-0.0f64).to_bits());
+        assert_eq!(parse_float("1e-400"), Ok(0.0));
+    }
+
+    #[test]
+    fn garbage_is_never_a_number() {
+        for given in [
+            "", " 1", "1 ", ".", "e5", "1e", "+", "--1", "1.2.3", "0x1p4", "1_0", "1e400",
+            "-1e400", "+nan", "infi", "١", "é", "null",
+        ] {
+            assert!(parse_float(given).is_err(), "{given:?}");
+        }
+        assert!(parse_float(&"1".repeat(TEXT_BYTES_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn errors_repeat_the_beginning_of_the_text() {
+        use alloc::string::ToString;
+        let error = parse_float("up").unwrap_err();
+        assert_eq!(error.to_string(), "\"up\" is not a number");
+        assert_eq!(parse_float(&"é".repeat(40)).unwrap_err().text().len(), 64);
+    }
+}
