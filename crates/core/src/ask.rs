@@ -53,11 +53,22 @@ impl Ask {
 
     /// Asks for a template of the default source about now.
     pub fn template(name: impl Into<String>, params: BTreeMap<String, String>) -> Self {
-        Self::new(Query::Template { name: name.into(), params })
+        Self::new(Query::Template {
+            name: name.into(),
+            params,
+        })
     }
 
     fn new(query: Query) -> Self {
-        Self { source: None, query, time: None, max_age: None, allow_stale: false, timeout: None, extra: Vec::new() }
+        Self {
+            source: None,
+            query,
+            time: None,
+            max_age: None,
+            allow_stale: false,
+            timeout: None,
+            extra: Vec::new(),
+        }
     }
 
     /// The same ask of the source `name`.

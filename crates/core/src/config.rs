@@ -29,7 +29,10 @@ pub struct Config {
 impl Config {
     /// The defaults, with these sources.
     pub fn with_sources(sources: Vec<SourceConfig>) -> Self {
-        Self { sources, ..Self::default() }
+        Self {
+            sources,
+            ..Self::default()
+        }
     }
 
     /// Checks what types cannot.
@@ -40,16 +43,24 @@ impl Config {
         let mut names = BTreeSet::from([LOCAL]);
         for source in &self.sources {
             if !is_name(&source.name) {
-                return Err(ConfigError::BadName { name: source.name.clone() });
+                return Err(ConfigError::BadName {
+                    name: source.name.clone(),
+                });
             }
             if !names.insert(&source.name) {
-                return Err(ConfigError::DuplicateSource { name: source.name.clone() });
+                return Err(ConfigError::DuplicateSource {
+                    name: source.name.clone(),
+                });
             }
             if !source.thresholds.is_ordered() {
-                return Err(ConfigError::Thresholds { source: source.name.clone() });
+                return Err(ConfigError::Thresholds {
+                    source: source.name.clone(),
+                });
             }
             if source.timeout.is_zero() {
-                return Err(ConfigError::ZeroTimeout { source: source.name.clone() });
+                return Err(ConfigError::ZeroTimeout {
+                    source: source.name.clone(),
+                });
             }
         }
         Ok(())
@@ -60,7 +71,10 @@ impl Config {
 pub(crate) fn is_name(name: &str) -> bool {
     const NAME_BYTES_MAX: usize = 128;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(plain) && !name.starts_with(['-', '.'])
+    !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && name.bytes().all(plain)
+        && !name.starts_with(['-', '.'])
 }
 
 /// What kind of backend a source is.
@@ -108,7 +122,10 @@ impl SourceConfig {
 
     /// A push source of this name, with the defaults.
     pub fn push(name: impl Into<String>) -> Self {
-        Self { kind: SourceKind::Push, ..Self::prometheus(name) }
+        Self {
+            kind: SourceKind::Push,
+            ..Self::prometheus(name)
+        }
     }
 }
 
@@ -184,7 +201,11 @@ pub struct CacheConfig {
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { enabled: true, bytes_max: 64 << 20, cleanup_interval: Duration::from_secs(60) }
+        Self {
+            enabled: true,
+            bytes_max: 64 << 20,
+            cleanup_interval: Duration::from_secs(60),
+        }
     }
 }
 
@@ -281,16 +302,28 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadName { name } => {
-                write!(f, "bad source name {name:?}: use letters, digits, '_', '-' and '.', beginning with none of '-' and '.'")
+                write!(
+                    f,
+                    "bad source name {name:?}: use letters, digits, '_', '-' and '.', beginning with none of '-' and '.'"
+                )
             }
             Self::DuplicateSource { name } if name == LOCAL => {
-                write!(f, "no source may be named \"local\": that is Tidegate's own")
+                write!(
+                    f,
+                    "no source may be named \"local\": that is Tidegate's own"
+                )
             }
             Self::DuplicateSource { name } => write!(f, "two sources are named {name:?}"),
             Self::Thresholds { source } => {
-                write!(f, "source {source}: thresholds must be in order: fresh_below <= warn_past <= unavailable_past")
+                write!(
+                    f,
+                    "source {source}: thresholds must be in order: fresh_below <= warn_past <= unavailable_past"
+                )
             }
-            Self::ZeroTimeout { source } => write!(f, "source {source}: the timeout is zero, so no fetch could succeed"),
+            Self::ZeroTimeout { source } => write!(
+                f,
+                "source {source}: the timeout is zero, so no fetch could succeed"
+            ),
             Self::Template { source, error } => write!(f, "source {source}: {error}"),
         }
     }
@@ -307,25 +340,49 @@ mod tests {
     #[test]
     fn the_default_configuration_is_valid() {
         assert_eq!(Config::default().check(), Ok(()));
-        assert_eq!(Config::with_sources(vec![SourceConfig::prometheus("a"), SourceConfig::push("b")]).check(), Ok(()));
+        assert_eq!(
+            Config::with_sources(vec![SourceConfig::prometheus("a"), SourceConfig::push("b")])
+                .check(),
+            Ok(())
+        );
     }
 
     #[test]
     fn names_are_plain_and_unique() {
         for name in ["", "a b", "ä", "../x", "a/b", "-x"] {
-            let error = Config::with_sources(vec![SourceConfig::prometheus(name)]).check().unwrap_err();
-            assert_eq!(error, ConfigError::BadName { name: name.to_string() });
+            let error = Config::with_sources(vec![SourceConfig::prometheus(name)])
+                .check()
+                .unwrap_err();
+            assert_eq!(
+                error,
+                ConfigError::BadName {
+                    name: name.to_string()
+                }
+            );
         }
-        let twice = Config::with_sources(vec![SourceConfig::prometheus("a"), SourceConfig::push("a")]);
-        assert_eq!(twice.check(), Err(ConfigError::DuplicateSource { name: "a".into() }));
+        let twice =
+            Config::with_sources(vec![SourceConfig::prometheus("a"), SourceConfig::push("a")]);
+        assert_eq!(
+            twice.check(),
+            Err(ConfigError::DuplicateSource { name: "a".into() })
+        );
         let local = Config::with_sources(vec![SourceConfig::prometheus("local")]);
-        assert!(local.check().unwrap_err().to_string().contains("Tidegate's own"));
+        assert!(
+            local
+                .check()
+                .unwrap_err()
+                .to_string()
+                .contains("Tidegate's own")
+        );
     }
 
     #[test]
     fn thresholds_out_of_order_are_refused() {
         let mut source = SourceConfig::prometheus("a");
         source.thresholds.warn_past = Duration::from_secs(1);
-        assert_eq!(Config::with_sources(vec![source]).check(), Err(ConfigError::Thresholds { source: "a".into() }));
+        assert_eq!(
+            Config::with_sources(vec![source]).check(),
+            Err(ConfigError::Thresholds { source: "a".into() })
+        );
     }
 }

@@ -126,26 +126,60 @@ impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownSource { name, known } => {
-                write!(f, "unknown source {name:?}; configured are {}", known.join(", "))
+                write!(
+                    f,
+                    "unknown source {name:?}; configured are {}",
+                    known.join(", ")
+                )
             }
-            Self::UnknownTemplate { name, source } => write!(f, "source {source} has no template {name:?}"),
+            Self::UnknownTemplate { name, source } => {
+                write!(f, "source {source} has no template {name:?}")
+            }
             Self::Bind(error) => error.fmt(f),
             Self::QueryTooLong { bytes, limit_bytes } => {
-                write!(f, "the query has {bytes} bytes, at most {limit_bytes} are taken")
+                write!(
+                    f,
+                    "the query has {bytes} bytes, at most {limit_bytes} are taken"
+                )
             }
-            Self::Parse { message, position } => write!(f, "parse error at character {}: {message}", position + 1),
-            Self::Unsupported { message, position } => write!(f, "{message} (at character {})", position + 1),
-            Self::BadParameter { name, value, message } => {
+            Self::Parse { message, position } => {
+                write!(f, "parse error at character {}: {message}", position + 1)
+            }
+            Self::Unsupported { message, position } => {
+                write!(f, "{message} (at character {})", position + 1)
+            }
+            Self::BadParameter {
+                name,
+                value,
+                message,
+            } => {
                 write!(f, "invalid parameter {name:?}: {message}: {value:?}")
             }
-            Self::Upstream { source, status, error_type, message, .. } => {
-                write!(f, "source {source} answered {status} {error_type}: {message}")
+            Self::Upstream {
+                source,
+                status,
+                error_type,
+                message,
+                ..
+            } => {
+                write!(
+                    f,
+                    "source {source} answered {status} {error_type}: {message}"
+                )
             }
-            Self::Garbled { source, error } => write!(f, "source {source} did not answer as Prometheus does: {error}"),
+            Self::Garbled { source, error } => write!(
+                f,
+                "source {source} did not answer as Prometheus does: {error}"
+            ),
             Self::Unreachable { source, error } => write!(f, "source {source} failed: {error}"),
-            Self::Timeout { source, after } => write!(f, "source {source} did not answer within {after:?}"),
+            Self::Timeout { source, after } => {
+                write!(f, "source {source} did not answer within {after:?}")
+            }
             Self::Overloaded { source, limit } => {
-                write!(f, "source {source} has too much in flight ({limit}); try again in a moment")
+                write!(
+                    f,
+                    "source {source} has too much in flight ({limit}); try again in a moment"
+                )
             }
         }
     }

@@ -67,7 +67,10 @@ pub struct Response {
 impl Response {
     /// A response with this status and body.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, body: body.into() }
+        Self {
+            status,
+            body: body.into(),
+        }
     }
 }
 
@@ -132,12 +135,22 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect { detail } => write!(f, "cannot connect: {detail}"),
-            Self::Reset { detail } => write!(f, "connection lost before the response was complete: {detail}"),
+            Self::Reset { detail } => write!(
+                f,
+                "connection lost before the response was complete: {detail}"
+            ),
             Self::Timeout { after } => write!(f, "no complete response within {after:?}"),
-            Self::TooLarge { limit_bytes } => write!(f, "the response exceeds the limit of {limit_bytes} bytes"),
-            Self::Encoding { detail } => write!(f, "the response's content encoding is unusable: {detail}"),
+            Self::TooLarge { limit_bytes } => {
+                write!(f, "the response exceeds the limit of {limit_bytes} bytes")
+            }
+            Self::Encoding { detail } => {
+                write!(f, "the response's content encoding is unusable: {detail}")
+            }
             Self::Redirect { status } => {
-                write!(f, "the source answered {status}, and redirects are not followed: configure its final URL")
+                write!(
+                    f,
+                    "the source answered {status}, and redirects are not followed: configure its final URL"
+                )
             }
             Self::Refused { detail } => write!(f, "the request was not sent: {detail}"),
         }

@@ -50,7 +50,11 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { fresh_below: FRESH_BELOW, warn_past: WARN_PAST, unavailable_past: UNAVAILABLE_PAST }
+        Self {
+            fresh_below: FRESH_BELOW,
+            warn_past: WARN_PAST,
+            unavailable_past: UNAVAILABLE_PAST,
+        }
     }
 }
 
@@ -92,6 +96,9 @@ mod tests {
     #[test]
     fn the_worst_of_several_is_their_maximum() {
         assert_eq!(Freshness::Stale.max(Freshness::Fresh), Freshness::Stale);
-        assert_eq!(Freshness::Unavailable.max(Freshness::Missing), Freshness::Missing);
+        assert_eq!(
+            Freshness::Unavailable.max(Freshness::Missing),
+            Freshness::Missing
+        );
     }
 }

@@ -57,24 +57,26 @@ mod key;
 mod local;
 mod output;
 mod promql;
+mod question;
 mod record;
 mod source;
 mod stats;
 mod template;
 mod time;
+mod timers;
 
 pub use answer::{Answer, Payload, Provenance};
 pub use ask::{Ask, AskId, Lookup, Query};
 pub use collector::Collector;
 pub use config::{
-    CacheConfig, Config, ConfigError, Limits, LocalConfig, ParamConfig, ParamType, SourceConfig, SourceKind,
-    TemplateConfig, TemplateKind,
+    CacheConfig, Config, ConfigError, Limits, LocalConfig, ParamConfig, ParamType, SourceConfig,
+    SourceKind, TemplateConfig, TemplateKind,
 };
 pub use error::QueryError;
 pub use fetch::{Fetch, FetchError, FetchId, FetchRequest, Method, Response};
 pub use freshness::{Freshness, Thresholds};
 pub use output::{Deadline, Event, Level, Output, Reply, Wake};
-pub use record::{Family, Record, RecordError, Recorded, Sample};
+pub use record::{Family, Record, RecordError, Recorded, Refusal, Sample};
 pub use source::{SourceHealth, SourceStatus};
 pub use stats::Stats;
 pub use template::{BindError, Template, TemplateError};

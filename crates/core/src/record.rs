@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use tidegate_series::{AppendError, Labels, Metadata};
+use tidegate_series::{AppendError, DescribeError, Labels, Metadata};
 
 /// One sample to record.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +43,44 @@ pub struct Recorded {
     /// How many samples were taken.
     pub accepted: usize,
     /// The refused ones: index in the batch, and why.
-    pub refused: Vec<(usize, AppendError)>,
+    pub refused: Vec<(usize, Refusal)>,
+    /// The refused descriptions: index in the batch, and why.
+    pub families_refused: Vec<(usize, DescribeError)>,
 }
+
+/// Why one sample was refused; its sender is to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It does not fit its series, or there is no room for its series.
+    Append(AppendError),
+    /// It claims a time that has not come yet.
+    TooFarAhead {
+        /// The time it claims, in milliseconds since 1970 UTC.
+        timestamp_ms: i64,
+        /// The latest that would be taken.
+        latest_ms: i64,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Append(error) => error.fmt(f),
+            Self::TooFarAhead {
+                timestamp_ms,
+                latest_ms,
+            } => {
+                write!(
+                    f,
+                    "the sample's time {timestamp_ms} lies too far ahead, the latest taken now is {latest_ms}"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
 
 /// Why a whole batch was refused; its sender is to blame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +109,14 @@ impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownSource { name } => write!(f, "no source is named {name:?}"),
-            Self::NotPush { name } => write!(f, "source {name:?} is not of kind push, so nothing can be recorded to it"),
-            Self::TooMany { samples, limit } => write!(f, "{samples} samples in one batch, at most {limit} are taken"),
+            Self::NotPush { name } => write!(
+                f,
+                "source {name:?} is not of kind push, so nothing can be recorded to it"
+            ),
+            Self::TooMany { samples, limit } => write!(
+                f,
+                "{samples} samples in one batch, at most {limit} are taken"
+            ),
         }
     }
 }

@@ -6,7 +6,10 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::config::is_name;
-use crate::{ConfigError, Instant, Now, SourceConfig, SourceKind, Template, TemplateError, Thresholds, UnixMillis};
+use crate::{
+    ConfigError, Instant, Now, SourceConfig, SourceKind, Template, TemplateError, Thresholds,
+    UnixMillis,
+};
 
 /// Whether a source answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +73,10 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn new(config: SourceConfig) -> Result<Self, ConfigError> {
-        let blame = |error| ConfigError::Template { source: config.name.clone(), error };
+        let blame = |error| ConfigError::Template {
+            source: config.name.clone(),
+            error,
+        };
         let mut templates = BTreeMap::new();
         for template in &config.templates {
             let name = template.name.clone();

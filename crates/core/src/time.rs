@@ -53,7 +53,11 @@ impl UnixMillis {
     /// that disagree never produce a negative age.
     pub const fn since(self, earlier: Self) -> Duration {
         let ms = self.0.saturating_sub(earlier.0);
-        if ms <= 0 { Duration::ZERO } else { Duration::from_millis(ms.unsigned_abs()) }
+        if ms <= 0 {
+            Duration::ZERO
+        } else {
+            Duration::from_millis(ms.unsigned_abs())
+        }
     }
 }
 
@@ -75,7 +79,10 @@ pub struct Now {
 
 impl Now {
     /// The origin of both clocks, for tests and for machines whose driver has none yet.
-    pub const ZERO: Self = Self { mono: Instant::ZERO, wall: UnixMillis(0) };
+    pub const ZERO: Self = Self {
+        mono: Instant::ZERO,
+        wall: UnixMillis(0),
+    };
 }
 
 #[cfg(test)]
@@ -92,7 +99,10 @@ mod tests {
     #[test]
     fn what_lies_ahead_has_no_age() {
         assert_eq!(UnixMillis(5).since(UnixMillis(9)), Duration::ZERO);
-        assert_eq!(UnixMillis(i64::MIN).since(UnixMillis(i64::MAX)), Duration::ZERO);
+        assert_eq!(
+            UnixMillis(i64::MIN).since(UnixMillis(i64::MAX)),
+            Duration::ZERO
+        );
         assert_eq!(UnixMillis(9).since(UnixMillis(5)), Duration::from_millis(4));
         assert_eq!(Instant::ZERO.since(Instant::from_millis(1)), Duration::ZERO);
     }
