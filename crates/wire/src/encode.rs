@@ -17,6 +17,9 @@ use crate::response::{Data, QueryResponse};
 /// Warnings and infos are written when there are any. A series of a vector is written with its last
 /// sample, or its last native histogram if it has no sample, and left out if it has neither.
 /// Scalars and strings have their time as a binary float, exact to ±8e12 seconds.
+///
+/// In labels, `<`, `>` and `&` are escaped, unless the columns were decoded from a body that has them
+/// plain, as Prometheus after 2.42 writes them.
 pub fn encode_query_response(response: &QueryResponse, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"status":"success","data":{"resultType":""#);
     out.extend_from_slice(response.data.result_type().as_bytes());
