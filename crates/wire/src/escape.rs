@@ -22,9 +22,7 @@ pub(crate) fn write_string(text: &str, html: Html, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     let mut done = 0;
     for (at, &byte) in bytes.iter().enumerate() {
-        // U+2028 and U+2029 are E2 80 A8 and E2 80 A9.
-        let separator =
-            byte == 0xe2 && matches!(bytes.get(at + 1..at + 3), Some([0x80, 0xa8 | 0xa9]));
+        let separator = is_separator(bytes, at);
         let length = match byte {
             _ if separator && html == Html::Escaped => 3,
             b'<' | b'>' | b'&' if html == Html::Escaped => 1,
@@ -46,11 +44,16 @@ pub(crate) fn write_string(text: &str, html: Html, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Whether `text`, as it stands in JSON source, shows which way its writer goes about HTML.
+/// Whether `source`, JSON as it is written, has something plain that [`Html::Escaped`] escapes.
 pub(crate) fn is_plain_html(source: &str) -> bool {
-    source
-        .bytes()
-        .any(|byte| matches!(byte, b'<' | b'>' | b'&'))
+    let bytes = source.as_bytes();
+    let mut places = bytes.iter().enumerate();
+    places.any(|(at, byte)| matches!(byte, b'<' | b'>' | b'&') || is_separator(bytes, at))
+}
+
+/// Whether U+2028 or U+2029 starts at `at`: E2 80 A8 or E2 80 A9.
+fn is_separator(bytes: &[u8], at: usize) -> bool {
+    bytes[at] == 0xe2 && matches!(bytes.get(at + 1..at + 3), Some([0x80, 0xa8 | 0xa9]))
 }
 
 fn write_escape(byte: u8, out: &mut Vec<u8>) {

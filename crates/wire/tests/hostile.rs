@@ -316,8 +316,15 @@ fn text_that_is_no_unicode_is_refused() {
 #[test]
 fn labels_go_out_with_html_as_it_came_in() {
     // Go's default encoder escapes `<`, `>` and `&`; newer Prometheus leaves them in labels.
-    for value in [r#"a<b>&\u0008""#, r#"a\u003cb\u003e\u0026\u0008""#] {
-        let body = vector_of(&format!(r#"{{"metric":{{"x":"{value}}},"value":[1,"1"]}}"#));
+    for value in [
+        r"a<b>&\u0008",
+        r"a\u003cb\u003e\u0026\u0008",
+        "\u{2028}",
+        r"\u2028",
+    ] {
+        let body = vector_of(&format!(
+            r#"{{"metric":{{"x":"{value}"}},"value":[1,"1"]}}"#
+        ));
         let mut out = Vec::new();
         encode_query_response(&decode(&body).unwrap(), &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), body);

@@ -45,7 +45,7 @@ pub enum DecodeError {
         /// The nesting allowed.
         limit: usize,
     },
-    /// A limit of [`DecodeLimits`] is passed.
+    /// A limit of [`DecodeLimits`](crate::DecodeLimits) is passed.
     TooLarge {
         /// What there is too much of.
         what: &'static str,

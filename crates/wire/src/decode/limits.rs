@@ -2,7 +2,7 @@
 
 use crate::reader::DEPTH_MAX;
 
-/// How much one response may hold; over a limit is [`DecodeError::TooLarge`].
+/// How much one response may hold; over a limit is [`TooLarge`](crate::DecodeError::TooLarge).
 ///
 /// The size of the body itself is for whoever reads it from the network to limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
