@@ -1,0 +1,53 @@
+// Whether the server answers: the word in the header, and the message below it while it does not.
+
+import { el, setText } from "./dom.js";
+import { age, clock } from "./format.js";
+
+export type State = "connecting" | "live" | "lost" | "paused" | "failed";
+
+const WORDS: Record<State, string> = {
+  connecting: "connecting",
+  live: "live",
+  lost: "no answer",
+  paused: "paused",
+  failed: "cannot run",
+};
+
+export class Connection {
+  readonly node = el("span", { class: "connection", testid: "connection", attrs: { "data-state": "connecting", role: "status" } });
+  readonly banner = el("div", { class: "banner", testid: "banner", attrs: { role: "status" } });
+  private readonly word = el("span", {}, WORDS.connecting);
+  private lostAtMs: number | null = null;
+  private state: State = "connecting";
+
+  constructor() {
+    this.node.append(el("span", { class: "connection-dot", attrs: { "aria-hidden": "true" } }), this.word);
+    this.banner.hidden = true;
+  }
+
+  /** Shows a state. `why` is the failure behind `lost` and `failed`. */
+  set(state: State, why = ""): void {
+    if (state === "lost") this.lostAtMs ??= Date.now();
+    else this.lostAtMs = null;
+    this.state = state;
+    this.node.dataset["state"] = state;
+    setText(this.word, WORDS[state]);
+    this.banner.hidden = state !== "lost" && state !== "failed";
+    if (state === "failed") setText(this.banner, why);
+    if (state === "lost") this.tell(why);
+  }
+
+  get current(): State {
+    return this.state;
+  }
+
+  private tell(why: string): void {
+    const since = this.lostAtMs ?? Date.now();
+    setText(
+      this.banner,
+      `The server has not answered since ${clock(since)} (${age(Date.now() - since)}). ` +
+        "The last numbers stay, marked stale, and are dropped after 30 s. " +
+        `The page asks again every second and goes on by itself.${why === "" ? "" : ` (${why})`}`,
+    );
+  }
+}

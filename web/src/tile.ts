@@ -1,0 +1,64 @@
+// A big number with its unit, what it is made of, its freshness, and a sparkline behind it.
+
+import type { Freshness } from "tidegate";
+import { LIVE_LIMITS } from "./collector.js";
+import { el, setText } from "./dom.js";
+import type { Quantity } from "./format.js";
+import { Pill } from "./pill.js";
+import { Sparkline } from "./sparkline.js";
+import type { Cell } from "./table.js";
+
+/** What a tile says. */
+export interface Reading {
+  /** `null` before there is a number. */
+  quantity: Quantity | null;
+  /** A line under the number. */
+  detail: string;
+}
+
+/** How much of the past a sparkline shows. */
+const SPARK_S = 180;
+
+export class Tile {
+  readonly pill = new Pill(LIVE_LIMITS);
+  readonly node: HTMLElement;
+  private readonly number = el("span", { class: "tile-number" }, "–");
+  private readonly unit = el("span", { class: "tile-unit" });
+  private readonly detail = el("span", { class: "tile-detail" }, "waiting for the first answer");
+  private readonly spark = new Sparkline();
+  private reading: Reading | null = null;
+
+  constructor(id: string, title: string) {
+    this.node = el(
+      "section",
+      { class: "tile", testid: `tile-${id}`, attrs: { "aria-label": title } },
+      el("header", { class: "tile-head" }, el("h2", {}, title), this.pill.node),
+      el("p", { class: "tile-value" }, this.number, this.unit),
+      this.detail,
+      this.spark.node,
+    );
+  }
+
+  read(reading: Reading): void {
+    this.reading = reading;
+  }
+
+  draw(times: readonly number[], cells: readonly Cell[], to: number, top: number): void {
+    this.spark.update(times, cells, to - SPARK_S, to, top);
+  }
+
+  /** Writes the number as long as it counts for something. Returns what it counts as. */
+  tick(nowMs: number, away: boolean): Freshness {
+    const freshness = this.pill.tick(nowMs);
+    const gone = freshness === "unavailable" || (away && freshness === "missing");
+    const { quantity = null, detail = "" } = this.reading ?? {};
+    const known = quantity !== null && freshness !== "missing" && !gone;
+    setText(this.number, known ? quantity.number : "–");
+    setText(this.unit, known ? quantity.unit : "");
+    if (gone) setText(this.detail, quantity === null ? "no answer" : `last seen: ${quantity.number} ${quantity.unit}`);
+    else if (this.reading !== null) setText(this.detail, detail);
+    this.node.dataset["freshness"] = freshness;
+    return freshness;
+  }
+}
+
