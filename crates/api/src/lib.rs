@@ -3,14 +3,38 @@
 //! A [`Front`] owns a [`tidegate_core::Collector`] and speaks in numbered commands and replies,
 //! so that one loop can drive it in process, inside a component or in a page: give it what
 //! happened with [`Front::step`], do what it says, come back.
+//!
+//! | path | method | answer |
+//! |---|---|---|
+//! | `/api/v1/query` | GET, POST | an instant query, in Prometheus' envelope |
+//! | `/api/v1/status/buildinfo` | GET | which Tidegate this is, in Prometheus' envelope |
+//! | `/v1/collect/<template>` | GET | a template's answer with its freshness; parameters are the template's |
+//! | `/health` | GET | whether Tidegate and its sources are well, as JSON |
+//! | `/stats` | GET | what was counted and what is held, as JSON |
+//! | `/metrics` | GET | the same in exposition text |
+//! | `/-/ready`, `/-/healthy` | GET | 200 once there is a collector |
+//!
+//! The first three ask the default source, and the source `<name>` under `/source/<name>`.
+//! `HEAD` works wherever `GET` does. How fresh an answer must be is said by `Cache-Control`:
+//! `max-age=<seconds>` is the oldest data that will do, `no-cache` asks for new data, `max-stale`
+//! takes data past its ttl at once while new data is fetched. How an answer was come by is said
+//! by `Cache-Status` (RFC 9211) and `Age`.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+mod error;
 mod front;
 mod http;
 mod machine;
+mod metrics;
+mod params;
+mod render;
+mod route;
+mod status;
 
 pub use front::Front;
 pub use http::{HttpRequest, HttpResponse};

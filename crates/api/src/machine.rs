@@ -1,6 +1,9 @@
 //! The vocabulary of a step: what happened, and what to do about it.
 
-use tidegate_core::{Answer, Ask, Deadline, Event, Fetch, FetchError, FetchId, QueryError, Record, RecordError, Recorded, Response};
+use tidegate_core::{
+    Answer, Ask, Deadline, Event, Fetch, FetchError, FetchId, QueryError, Record, RecordError,
+    Recorded, Response,
+};
 
 use crate::{HttpRequest, HttpResponse};
 

@@ -69,6 +69,8 @@ pub struct Answer {
     pub provenance: Provenance,
     /// How much longer it counts as a hit; `None` once past, or when it is not kept.
     pub ttl_left: Option<Duration>,
+    /// How far past its ttl it is; zero within it, and when it is not kept.
+    pub overdue: Duration,
     /// Why it is not better: the failure behind a [`Provenance::StaleOnError`].
     pub reason: Option<String>,
 }

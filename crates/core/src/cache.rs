@@ -54,6 +54,11 @@ impl Entry {
         (!left.is_zero()).then_some(left)
     }
 
+    /// How far past its ttl it is; zero within it.
+    pub(crate) fn overdue(&self, now: Now) -> Duration {
+        now.mono.since(self.received.mono).saturating_sub(self.ttl)
+    }
+
     /// Whether it may stand in past its ttl: behind a refresh, or for a source that fails.
     pub(crate) fn is_usable(&self, now: Now) -> bool {
         now.mono < self.useless_from()

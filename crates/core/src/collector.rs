@@ -103,9 +103,9 @@ impl Collector {
     /// # Errors
     /// Whatever can be told without fetching: unknown names, parameters that do not fit, texts
     /// over a limit, what `local` cannot answer, and too much in flight.
-    pub fn query(&mut self, ask: Ask, now: Now) -> Result<Lookup, QueryError> {
+    pub fn query(&mut self, ask: &Ask, now: Now) -> Result<Lookup, QueryError> {
         let now = self.clamp(now);
-        let lookup = self.look_up(&ask, now);
+        let lookup = self.look_up(ask, now);
         if lookup.is_err() {
             self.stats.errors += 1;
         }
@@ -315,6 +315,7 @@ impl Collector {
             freshness,
             provenance: Provenance::Hit,
             ttl_left: None,
+            overdue: Duration::ZERO,
             reason: None,
         }))
     }
@@ -753,6 +754,7 @@ fn entry_answer(
         freshness: entry.thresholds.verdict(age),
         provenance,
         ttl_left: entry.ttl_left(now),
+        overdue: entry.overdue(now),
         reason,
     }
 }

@@ -21,7 +21,7 @@
 //! let mut collector = Collector::new(config, Now::ZERO).unwrap();
 //! let now = Now { mono: Instant::from_millis(5), wall: UnixMillis(1_700_000_000_000) };
 //!
-//! let Ok(Lookup::Pending(ask)) = collector.query(Ask::promql("up"), now) else { panic!() };
+//! let Ok(Lookup::Pending(ask)) = collector.query(&Ask::promql("up"), now) else { panic!() };
 //! let fetch = loop {
 //!     match collector.poll_output() {
 //!         Output::Fetch(fetch) if fetch.request.path == "/api/v1/query" => break fetch,

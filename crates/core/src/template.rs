@@ -881,7 +881,9 @@ mod tests {
     fn shape(text: &str) -> Vec<(TokenKind, String)> {
         let show = |token: &Token| match token.kind {
             TokenKind::Text | TokenKind::Number => (token.kind, String::new()),
-            _ => (token.kind, text[token.at.clone()].to_string()),
+            TokenKind::Word | TokenKind::Placeholder | TokenKind::Sign => {
+                (token.kind, text[token.at.clone()].to_string())
+            }
         };
         lex(text, false)
             .unwrap_or_else(|error| panic!("{text:?}: {error:?}"))

@@ -1,0 +1,184 @@
+//! `/metrics`: Tidegate's own counters in exposition text. Labels are bounded by the
+//! configuration: never a query, an address or an asker.
+
+use alloc::vec::Vec;
+
+use tidegate_core::{Collector, SourceHealth};
+use tidegate_wire::text::{CONTENT_TYPE, MetricType, TextWriter};
+
+use crate::HttpResponse;
+
+pub(crate) fn metrics(collector: &Collector, version: &str) -> HttpResponse {
+    let mut body = Vec::new();
+    let mut text = TextWriter::new(&mut body);
+    let name = "tidegate_build_info";
+    text.family(name, MetricType::Gauge, "Which Tidegate this is; always 1.")
+        .sample(name, [("version", version)], 1.0);
+    asks(&mut text, collector);
+    sources(&mut text, collector);
+    plain(&mut text, collector);
+    HttpResponse::new(200, CONTENT_TYPE, body)
+}
+
+fn asks(text: &mut TextWriter<'_>, collector: &Collector) {
+    let stats = collector.stats();
+    let name = "tidegate_asks_total";
+    text.family(name, MetricType::Counter, "Asks by how they were answered.");
+    for (result, count) in [
+        ("hit", stats.hits),
+        ("stale", stats.stale),
+        ("miss", stats.misses),
+        ("coalesced", stats.coalesced),
+        ("local", stats.local),
+    ] {
+        text.sample(name, [("provenance", result)], count as f64);
+    }
+}
+
+fn sources(text: &mut TextWriter<'_>, collector: &Collector) {
+    let sources = collector.sources();
+    let name = "tidegate_source_up";
+    text.family(
+        name,
+        MetricType::Gauge,
+        "Whether the last exchange with the source succeeded; absent before the first.",
+    );
+    for source in sources
+        .iter()
+        .filter(|source| source.health != SourceHealth::Unknown)
+    {
+        let up = source.health == SourceHealth::Up;
+        text.sample(
+            name,
+            [("source", &*source.name), ("kind", source.kind)],
+            f64::from(up),
+        );
+    }
+    let name = "tidegate_source_fetches_in_flight";
+    text.family(name, MetricType::Gauge, "Fetches under way to the source.");
+    for source in &sources {
+        text.sample(
+            name,
+            [("source", &*source.name), ("kind", source.kind)],
+            source.in_flight as f64,
+        );
+    }
+}
+
+fn plain(text: &mut TextWriter<'_>, collector: &Collector) {
+    use MetricType::{Counter, Gauge};
+
+    let stats = collector.stats();
+    for (name, kind, help, value) in [
+        (
+            "tidegate_asks_failed_total",
+            Counter,
+            "Asks that ended in an error.",
+            stats.errors as f64,
+        ),
+        (
+            "tidegate_asks_stale_on_error_total",
+            Counter,
+            "Asks answered from memory because the source failed.",
+            stats.stale_on_error as f64,
+        ),
+        (
+            "tidegate_asks_waiting",
+            Gauge,
+            "Askers that wait for a fetch.",
+            stats.askers_waiting as f64,
+        ),
+        (
+            "tidegate_fetches_total",
+            Counter,
+            "Fetches begun, probes included.",
+            stats.fetches as f64,
+        ),
+        (
+            "tidegate_fetches_failed_total",
+            Counter,
+            "Fetches that brought no usable response.",
+            stats.fetch_failures as f64,
+        ),
+        (
+            "tidegate_fetched_bytes_total",
+            Counter,
+            "Bytes of response bodies received.",
+            stats.fetched_bytes as f64,
+        ),
+        (
+            "tidegate_responses_ignored_total",
+            Counter,
+            "Responses that came late, twice or unasked.",
+            stats.responses_ignored as f64,
+        ),
+        (
+            "tidegate_cache_entries",
+            Gauge,
+            "Answers kept.",
+            stats.cache_entries as f64,
+        ),
+        (
+            "tidegate_cache_bytes",
+            Gauge,
+            "What the answers kept weigh.",
+            stats.cache_bytes as f64,
+        ),
+        (
+            "tidegate_cache_limit_bytes",
+            Gauge,
+            "What they may weigh.",
+            stats.cache_bytes_max as f64,
+        ),
+        (
+            "tidegate_cache_evictions_total",
+            Counter,
+            "Answers dropped to make room.",
+            stats.evictions as f64,
+        ),
+        (
+            "tidegate_local_series",
+            Gauge,
+            "Series kept.",
+            stats.series as f64,
+        ),
+        (
+            "tidegate_local_series_limit",
+            Gauge,
+            "How many may be kept.",
+            stats.series_max as f64,
+        ),
+        (
+            "tidegate_local_samples",
+            Gauge,
+            "Samples kept.",
+            stats.samples as f64,
+        ),
+        (
+            "tidegate_local_bytes",
+            Gauge,
+            "What the samples kept weigh.",
+            stats.series_bytes as f64,
+        ),
+        (
+            "tidegate_samples_accepted_total",
+            Counter,
+            "Samples recorded.",
+            stats.samples_accepted as f64,
+        ),
+        (
+            "tidegate_samples_refused_total",
+            Counter,
+            "Samples refused.",
+            stats.samples_refused as f64,
+        ),
+        (
+            "tidegate_clock_clamped_total",
+            Counter,
+            "Calls whose monotonic time ran backwards.",
+            stats.clock_clamped as f64,
+        ),
+    ] {
+        text.family(name, kind, help).sample(name, [], value);
+    }
+}

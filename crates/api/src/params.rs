@@ -1,0 +1,197 @@
+//! Parameters of a request: where they come from, and what they must be.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use tidegate_core::{Ask, Query, UnixMillis};
+use tidegate_wire::form::decode_form;
+use tidegate_wire::number::{parse_api_duration_ms, parse_timestamp_ms};
+
+use crate::route::Route;
+use crate::{HttpRequest, HttpResponse};
+
+/// Parameters by name and in order. The body's come before the URL's, and the first of a name
+/// counts, as in Go's `FormValue`.
+#[derive(Debug)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(crate) fn of(route: &Route, request: &HttpRequest) -> Result<Self, HttpResponse> {
+        let mut pairs = Vec::new();
+        if request.method == "POST" && !request.body.is_empty() {
+            let media = request.header("content-type").unwrap_or_default();
+            let media = media.split(';').next().unwrap_or_default().trim();
+            if !media.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+                let message =
+                    format!("the body must be application/x-www-form-urlencoded, it is {media:?}");
+                return Err(HttpResponse::error(400, "bad_data", &message));
+            }
+            pairs = decode(&request.body)?;
+        }
+        pairs.extend(decode(route.query.as_bytes())?);
+        Ok(Self(pairs))
+    }
+
+    fn first(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// An ask of the query endpoint.
+    pub(crate) fn query_ask(&self) -> Result<Ask, HttpResponse> {
+        let mut ask = Ask::promql(self.first("query").unwrap_or_default());
+        if let Some(time) = self.first("time").filter(|time| !time.is_empty()) {
+            let why = |_| {
+                format!("Invalid time value for 'time': cannot parse {time:?} to a valid timestamp")
+            };
+            ask.time = Some(UnixMillis(
+                parse_timestamp_ms(time)
+                    .map_err(why)
+                    .map_err(invalid("time"))?,
+            ));
+        }
+        if let Some(timeout) = self.first("timeout").filter(|timeout| !timeout.is_empty()) {
+            let why = || format!("cannot parse {timeout:?} to a valid duration");
+            let ms = parse_api_duration_ms(timeout)
+                .ok()
+                .and_then(|ms| u64::try_from(ms).ok());
+            ask.timeout = Some(Duration::from_millis(
+                ms.ok_or_else(why).map_err(invalid("timeout"))?,
+            ));
+        }
+        for name in ["limit", "lookback_delta", "stats"] {
+            if let Some(value) = self.first(name) {
+                ask.extra.push((name.into(), value.into()));
+            }
+        }
+        Ok(ask)
+    }
+
+    /// An ask for a template; every parameter is the template's.
+    pub(crate) fn template_ask(self, template: String) -> Ask {
+        let mut params = BTreeMap::new();
+        for (name, value) in self.0 {
+            params.entry(name).or_insert(value);
+        }
+        Ask::template(template, params)
+    }
+}
+
+fn decode(form: &[u8]) -> Result<Vec<(String, String)>, HttpResponse> {
+    decode_form(form).map_err(|error| HttpResponse::error(400, "bad_data", &format!("{error}")))
+}
+
+fn invalid(name: &'static str) -> impl Fn(String) -> HttpResponse {
+    move |why| {
+        HttpResponse::error(
+            400,
+            "bad_data",
+            &format!("invalid parameter {name:?}: {why}"),
+        )
+    }
+}
+
+/// What `Cache-Control` says about how fresh the answer must be.
+pub(crate) fn apply_cache_control(ask: &mut Ask, request: &HttpRequest) {
+    let Some(header) = request.header("cache-control") else {
+        return;
+    };
+    for directive in header.split(',').map(str::trim) {
+        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+        match (name.to_ascii_lowercase().as_str(), value.parse().ok()) {
+            ("no-cache", _) => ask.max_age = Some(Duration::ZERO),
+            ("max-age", Some(seconds)) => ask.max_age = Some(Duration::from_secs(seconds)),
+            ("max-stale", _) => ask.allow_stale = true,
+            // Unknown directives are to be ignored (RFC 9111, section 5.2.3).
+            _ => {}
+        }
+    }
+}
+
+/// The query of an ask, where it is PromQL.
+pub(crate) fn promql(ask: &Ask) -> &str {
+    match &ask.query {
+        Query::PromQl(text) => text,
+        Query::Template { .. } => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::route::route;
+
+    fn ask(target: &str) -> Result<Ask, String> {
+        let request = HttpRequest::get(target);
+        let route = route(&request).unwrap();
+        Params::of(&route, &request)
+            .and_then(|params| params.query_ask())
+            .map_err(|response| String::from_utf8(response.body).unwrap())
+    }
+
+    #[test]
+    fn parameters_are_read_as_prometheus_reads_them() {
+        let ask = ask("/api/v1/query?query=up%7Ba%3D%22b%22%7D&time=1.5&timeout=2m&limit=3&query=down&other=1").unwrap();
+        assert_eq!(promql(&ask), "up{a=\"b\"}");
+        assert_eq!(
+            (ask.time, ask.timeout),
+            (Some(UnixMillis(1_500)), Some(Duration::from_secs(120)))
+        );
+        assert_eq!(ask.extra, vec![("limit".into(), "3".into())]);
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_refused_in_prometheus_words() {
+        let time = ask("/api/v1/query?query=up&time=abc").unwrap_err();
+        assert!(time.contains(r#"invalid parameter \"time\": Invalid time value for 'time': cannot parse \"abc\" to a valid timestamp"#), "{time}");
+        for wrong in ["timeout=x", "timeout=-1", "query=%zz", "query=%ff"] {
+            assert!(
+                ask(&format!("/api/v1/query?{wrong}"))
+                    .unwrap_err()
+                    .contains("bad_data"),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_body_comes_before_the_url_and_must_be_a_form() {
+        let mut request = HttpRequest {
+            method: "POST".into(),
+            ..HttpRequest::get("/api/v1/query?query=url")
+        };
+        request.body = b"query=body".to_vec();
+        let route = route(&request).unwrap();
+        assert_eq!(Params::of(&route, &request).unwrap_err().status, 400);
+        request.headers = vec![(
+            "content-type".into(),
+            "application/x-www-form-urlencoded; charset=utf-8".into(),
+        )];
+        assert_eq!(
+            promql(&Params::of(&route, &request).unwrap().query_ask().unwrap()),
+            "body"
+        );
+    }
+
+    #[test]
+    fn cache_control_says_how_fresh_it_must_be() {
+        let mut request = HttpRequest::get("/");
+        request.headers = vec![(
+            "cache-control".into(),
+            "Max-Age=5, max-stale, x-unknown=1, max-age=x".into(),
+        )];
+        let mut ask = Ask::promql("up");
+        apply_cache_control(&mut ask, &request);
+        assert_eq!(
+            (ask.max_age, ask.allow_stale),
+            (Some(Duration::from_secs(5)), true)
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! What Tidegate says about itself: build, health, counters.
+
+use alloc::vec::Vec;
+
+use tidegate_core::{Collector, SourceHealth, SourceStatus};
+use tidegate_wire::json::Writer;
+
+use crate::HttpResponse;
+
+/// `/api/v1/status/buildinfo`, with the fields Prometheus has; what does not apply is empty.
+pub(crate) fn buildinfo(version: &str) -> HttpResponse {
+    document(|json| {
+        json.key("status").string("success");
+        json.key("data").object(|json| {
+            json.key("version").string(version);
+            for field in ["revision", "branch", "buildUser", "buildDate", "goVersion"] {
+                json.key(field).string("");
+            }
+            json.key("application").string("tidegate");
+        });
+    })
+}
+
+/// `/health`: 200 as long as anybody is here to say it; `degraded` while a source is down.
+pub(crate) fn health(collector: &Collector, version: &str) -> HttpResponse {
+    let sources = collector.sources();
+    let down = sources
+        .iter()
+        .any(|source| source.health == SourceHealth::Down);
+    document(|json| {
+        json.key("status")
+            .string(if down { "degraded" } else { "ok" });
+        json.key("version").string(version);
+        json.key("default_source")
+            .string(collector.default_source());
+        json.key("sources").array(|json| {
+            for status in &sources {
+                json.object(|json| source(json, status));
+            }
+        });
+    })
+}
+
+fn source(json: &mut Writer<'_>, status: &SourceStatus) {
+    json.key("name").string(&status.name);
+    json.key("kind").string(status.kind);
+    json.key("health").string(status.health.as_str());
+    if let Some(at) = status.last_success {
+        json.key("last_success_ms").integer(at.0);
+    }
+    if let Some((at, message)) = &status.last_error {
+        json.key("last_error").object(|json| {
+            json.key("at_ms").integer(at.0);
+            json.key("message").string(message);
+        });
+    }
+    json.key("failures_in_a_row")
+        .integer(status.failures_in_a_row);
+    json.key("in_flight").count(status.in_flight);
+    json.key("templates").count(status.templates);
+}
+
+/// `/stats`: every counter and gauge, and what is recorded.
+pub(crate) fn stats(collector: &Collector) -> HttpResponse {
+    let stats = collector.stats();
+    document(|json| {
+        json.key("asks").object(|json| {
+            json.key("hits").integer(stats.hits);
+            json.key("stale").integer(stats.stale);
+            json.key("misses").integer(stats.misses);
+            json.key("coalesced").integer(stats.coalesced);
+            json.key("stale_on_error").integer(stats.stale_on_error);
+            json.key("local").integer(stats.local);
+            json.key("errors").integer(stats.errors);
+            json.key("waiting").count(stats.askers_waiting);
+        });
+        json.key("fetches").object(|json| {
+            json.key("begun").integer(stats.fetches);
+            json.key("failed").integer(stats.fetch_failures);
+            json.key("bytes").integer(stats.fetched_bytes);
+            json.key("in_flight").count(stats.fetches_in_flight);
+            json.key("responses_ignored")
+                .integer(stats.responses_ignored);
+        });
+        json.key("cache").object(|json| {
+            json.key("entries").count(stats.cache_entries);
+            json.key("bytes").count(stats.cache_bytes);
+            json.key("bytes_max").count(stats.cache_bytes_max);
+            json.key("evictions").integer(stats.evictions);
+        });
+        json.key("local").object(|json| local(json, collector));
+        json.key("clock_clamped").integer(stats.clock_clamped);
+    })
+}
+
+fn local(json: &mut Writer<'_>, collector: &Collector) {
+    let stats = collector.stats();
+    json.key("series").count(stats.series);
+    json.key("series_max").count(stats.series_max);
+    json.key("samples").count(stats.samples);
+    json.key("bytes").count(stats.series_bytes);
+    json.key("samples_accepted").integer(stats.samples_accepted);
+    json.key("samples_refused").integer(stats.samples_refused);
+    json.key("metrics").array(|json| {
+        for (name, metadata) in collector.series().descriptions() {
+            json.object(|json| {
+                json.key("name").string(name);
+                json.key("type").string(metadata.kind.as_str());
+                json.key("unit").string(&metadata.unit);
+                json.key("help").string(&metadata.help);
+            });
+        }
+    });
+}
+
+fn document(members: impl FnOnce(&mut Writer<'_>)) -> HttpResponse {
+    let mut body = Vec::new();
+    Writer::new(&mut body).object(members);
+    HttpResponse::json(200, body)
+}
