@@ -9,12 +9,18 @@
 //!
 //! It gives a [`Handle`], by which any number of tasks ask, and a future that somebody must poll:
 //! spawn it on whatever runtime there is. Nothing here decides anything about metrics.
+//!
+//! With the feature `native` there are also `native::HttpTransport` and `native::TokioClock`, and
+//! `native::Tidegate`, the three of them put together for a tokio program.
 #![forbid(unsafe_code)]
 
 mod driver;
 mod handle;
 mod machine;
 mod transport;
+
+#[cfg(feature = "native")]
+pub mod native;
 
 pub use driver::{INBOX_COMMANDS_MAX, STEP_INPUTS_MAX, driver};
 pub use handle::{ClientError, Closed, Handle};

@@ -1,0 +1,156 @@
+//! The one fetcher of native programs: it knows the addresses, and trusts no answer.
+//!
+//! It sends what it is told to the sources it was given and to nowhere else: no redirects, no
+//! proxies from the environment, no cookies, no retries. It stops reading at its limits.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{self, HeaderValue};
+use reqwest::redirect::Policy;
+use tidegate_core::{Fetch, FetchError, FetchRequest, Method, Now, Response};
+use tokio::time::timeout;
+
+use super::body::{BODY_BYTES_MAX, Body};
+use super::url::SourceUrl;
+use crate::Transport;
+
+/// How long a connection may take to come about, TLS included: longer than a lost packet or two.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an idle connection is kept: less than the 60 s after which proxies often drop it.
+pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// Fetches from a fixed set of sources over HTTP/1.1. Cheap to clone.
+///
+/// The whole exchange, from connecting to the body's last byte, must end before the fetch's
+/// deadline.
+#[derive(Clone)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+    sources: BTreeMap<String, SourceUrl>,
+    body_bytes_max: u64,
+}
+
+impl HttpTransport {
+    /// A transport to these sources, by their names.
+    ///
+    /// # Errors
+    /// TLS could not be set up, which is the machine's fault.
+    pub fn new(sources: impl IntoIterator<Item = (String, SourceUrl)>) -> Result<Self, TransportError> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .no_proxy()
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .http1_only()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
+            .build()
+            .map_err(|error| TransportError { detail: detail(error) })?;
+        Ok(Self { client, sources: sources.into_iter().collect(), body_bytes_max: BODY_BYTES_MAX })
+    }
+
+    /// The same transport with another limit for decoded bodies, in bytes.
+    pub fn with_body_bytes_max(self, bytes: u64) -> Self {
+        Self { body_bytes_max: bytes, ..self }
+    }
+
+    /// The address of a source, if it has one.
+    pub fn url(&self, source: &str) -> Option<&SourceUrl> {
+        self.sources.get(source)
+    }
+
+    async fn exchange(&self, fetch: &Fetch) -> Result<Response, FetchError> {
+        let Some(url) = self.sources.get(&*fetch.source) else {
+            return Err(FetchError::Refused { detail: format!("source {} has no address", fetch.source) });
+        };
+        let mut response = self.request(url, &fetch.request).send().await.map_err(classify)?;
+        let status = response.status().as_u16();
+        // 304 names no other place, so it is for the collector to judge.
+        if response.status().is_redirection() && status != 304 {
+            return Err(FetchError::Redirect { status });
+        }
+        if response.content_length().is_some_and(|bytes| bytes > self.body_bytes_max) {
+            return Err(FetchError::TooLarge { limit_bytes: self.body_bytes_max });
+        }
+        let encoding = response.headers().get(header::CONTENT_ENCODING);
+        let encoding = encoding.map(HeaderValue::to_str).unwrap_or(Ok("")).unwrap_or("unreadable");
+        let mut body = Body::new(encoding.trim(), self.body_bytes_max)?;
+        while let Some(chunk) = response.chunk().await.map_err(classify)? {
+            body.push(&chunk)?;
+        }
+        Ok(Response { status, body: body.finish()? })
+    }
+
+    fn request(&self, base: &SourceUrl, request: &FetchRequest) -> reqwest::RequestBuilder {
+        // The client moves user and password from the URL to a header that it knows to hide.
+        let builder = match request.method {
+            Method::Get => self.client.get(base.join(request.path, &request.form)),
+            Method::Post => self
+                .client
+                .post(base.join(request.path, ""))
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(request.form.clone()),
+        };
+        builder.header(header::ACCEPT, "application/json").header(header::ACCEPT_ENCODING, "gzip")
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn fetch(&self, fetch: Fetch, now: Now) -> Result<Response, FetchError> {
+        let after = fetch.deadline.since(now.mono);
+        timeout(after, self.exchange(&fetch)).await.unwrap_or(Err(FetchError::Timeout { after }))
+    }
+}
+
+impl fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTransport")
+            .field("sources", &self.sources)
+            .field("body_bytes_max", &self.body_bytes_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// No transport could be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportError {
+    detail: String,
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot set up HTTP: {}", self.detail)
+    }
+}
+
+impl Error for TransportError {}
+
+fn classify(error: reqwest::Error) -> FetchError {
+    if error.is_connect() {
+        FetchError::Connect { detail: detail(error) }
+    } else {
+        FetchError::Reset { detail: detail(error) }
+    }
+}
+
+/// What lies below the client's own general words, outermost first.
+fn detail(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Each layer of the client says which layer it is, or repeats what is below it.
+        let is_news = !text.starts_with("client error") && !words.iter().any(|word: &String| word.contains(&text));
+        if is_news {
+            words.push(text);
+        }
+        cause = error.source();
+    }
+    if words.is_empty() { error.to_string() } else { words.join(": ") }
+}
