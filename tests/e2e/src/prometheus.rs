@@ -1,0 +1,104 @@
+//! A real Prometheus with a folder of its own.
+
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::process::{Process, free_port, on_path};
+use crate::{Finished, eventually, get};
+
+/// A Prometheus that scrapes itself, and whatever it is told to, every second.
+#[derive(Debug)]
+pub struct Prometheus {
+    port: u16,
+    folder: TempDir,
+    process: Process,
+}
+
+impl Prometheus {
+    /// Starts one and waits until it answers. `targets` are job names with ports of 127.0.0.1,
+    /// scraped beside itself.
+    ///
+    /// # Panics
+    /// If it is not installed or does not start.
+    pub async fn start(targets: &[(&str, u16)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = free_port();
+        let mut config = "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n".to_owned();
+        for (job, port) in [("prometheus", port)].iter().chain(targets) {
+            config.push_str(&format!("- {{job_name: {job}, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n"));
+        }
+        std::fs::write(folder.path().join("prometheus.yml"), config).expect("a writable folder");
+        let process = spawn(&folder, port);
+        let started = Self { port, folder, process };
+        started.ready().await;
+        started
+    }
+
+    /// Its base address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port with the same data.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn restart(&mut self) {
+        self.process.kill();
+        self.process = spawn(&self.folder, self.port);
+        self.ready().await;
+    }
+
+    /// How many requests for instant queries it has served, by its own count. Asking does not
+    /// count.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub async fn instant_queries_served(&self) -> u64 {
+        let metrics = get(&format!("{}/metrics", self.url())).await.expect("Prometheus is up").text();
+        let lines = metrics.lines().filter(|line| {
+            line.starts_with("prometheus_http_requests_total{") && line.contains("handler=\"/api/v1/query\"")
+        });
+        let count = |line: &str| line.rsplit_once(' ').and_then(|(_, value)| value.parse::<u64>().ok());
+        lines.filter_map(count).sum()
+    }
+
+    async fn ready(&self) {
+        eventually("Prometheus to be ready and to have scraped itself", async || {
+            let answer = crate::instant_query(&self.url(), &[("query", "up")]).await?;
+            if answer.first_value() == Some(1.0) { Ok(()) } else { Err(answer.text()) }
+        })
+        .await;
+    }
+}
+
+fn spawn(folder: &TempDir, port: u16) -> Process {
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    Process::start(
+        "prometheus",
+        Command::new(on_path("prometheus"))
+            .arg(format!("--config.file={}", path("prometheus.yml")))
+            .arg(format!("--storage.tsdb.path={}", path("data")))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--log.level=warn")
+            .current_dir(folder.path()),
+    )
+}
+
+impl Prometheus {
+    /// Runs promtool.
+    pub fn promtool(arguments: &[&str]) -> Finished {
+        Finished::run("promtool", Command::new(on_path("promtool")).args(arguments))
+    }
+}
