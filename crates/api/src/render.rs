@@ -79,7 +79,7 @@ fn cache_status(answer: &Answer) -> String {
             format!("hit; ttl={ttl_s}")
         }
         Provenance::Coalesced => format!("fwd=miss; collapsed{}", stored(answer)),
-        _ => format!("fwd=miss{}", stored(answer)),
+        Provenance::Miss => format!("fwd=miss{}", stored(answer)),
     };
     format!(
         "tidegate; {how}; freshness={}; detail={}",

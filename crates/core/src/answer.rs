@@ -11,7 +11,6 @@ use crate::{Freshness, UnixMillis};
 
 /// How an answer was come by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Provenance {
     /// From memory, within its ttl; also everything that `local` answers.
     Hit,

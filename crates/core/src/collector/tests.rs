@@ -1,0 +1,1 @@
+//! The collector's rules, one story each, under virtual time.
