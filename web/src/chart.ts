@@ -107,24 +107,24 @@ export class Chart {
       cursor: { sync: { key: "tidegate" }, drag: { x: false, y: false }, points: { show: stacked !== true, size: 6 } },
       scales: { x: { time: true, range: () => this.range }, y: { range: (_, min, max) => this.yRange(min, max) } },
       axes: [
-        { ...axis, space: 72, size: 26, values: (_, splits, __, ___, step) => splits.map((at) => clock(at * 1000, step < 60)) },
+        { ...axis, space: 72, size: 26, values: (plot, splits, _, __, step) => hours(plot, splits, step) },
         {
           ...axis,
           size: AXIS_WIDTH,
           space: 30,
           gap: 6,
           ...(steps === undefined ? {} : { incrs: steps }),
-          values: (_, splits) => splits.map((value) => format(Math.abs(value))),
+          values: (_, splits) => ticks(splits.map((value) => format(Math.abs(value)))),
         },
       ],
       series: [
         {},
         ...lines.map((line) => ({
           label: line.label,
-          width: 1.5,
+          width: stacked === true ? 0 : 1.5,
           stroke: () => color(line.color),
           points: { show: false },
-          ...(stacked === true || filled === true ? { fill: () => tint(line.color, stacked === true ? 0.45 : 0.14) } : {}),
+          ...(stacked === true || filled === true ? { fill: () => tint(line.color, stacked === true ? 0.8 : 0.14) } : {}),
         })),
       ],
       // Each area ends where the one below it begins, so that see-through colours do not mix.
@@ -177,6 +177,19 @@ export class Chart {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     if (width > 0 && height > 0) this.plot?.setSize({ width, height });
   }
+}
+
+/** Times of day under the x axis; none where it would not fit before the right edge. */
+function hours(plot: uPlot, splits: number[], step: number): string[] {
+  const room = step < 60 ? 18 : 9;
+  const edge = plot.over.clientWidth - room;
+  return splits.map((at) => (plot.valToPos(at, "x") > edge ? "" : clock(at * 1000, step < 60)));
+}
+
+/** Writes `4 MB/s` for `4.00 MB/s` where no tick of the axis needs its decimals. */
+function ticks(words: string[]): string[] {
+  const whole = words.every((word) => !word.includes(".") || /\.0+(?!\d)/.test(word));
+  return whole ? words.map((word) => word.replace(/\.0+(?!\d)/, "")) : words;
 }
 
 function sameLines(a: readonly Line[], b: readonly Line[]): boolean {

@@ -12,8 +12,8 @@ export const LIVE_LIMITS: Thresholds = { freshBelowMs: 5_000, unavailablePastMs:
 /** The collector's defaults, for everything typed into the query box. */
 export const QUERY_LIMITS: Thresholds = { freshBelowMs: 60_000, unavailablePastMs: 300_000 };
 
-/** A little less than the second between two polls, so that a poll never finds the one before still a hit. */
-const LIVE_TTL_MS = 900;
+/** Well below the second between two polls, so that a poll that comes early does not find the one before a hit. */
+const LIVE_TTL_MS = 750;
 const LIVE_TIMEOUT_MS = 3_000;
 const QUERY_TTL_MS = 1_000;
 const QUERY_TIMEOUT_MS = 10_000;

@@ -1,7 +1,8 @@
 // Whether the server answers: the word in the header, and the message below it while it does not.
 
+import { LIVE_LIMITS } from "./collector.js";
 import { el, setText } from "./dom.js";
-import { age, clock } from "./format.js";
+import { clock, span } from "./format.js";
 
 export type State = "connecting" | "live" | "lost" | "paused" | "failed";
 
@@ -41,13 +42,17 @@ export class Connection {
     return this.state;
   }
 
+  /** The same words as long as nothing changes, so that a screen reader says them once. */
   private tell(why: string): void {
     const since = this.lostAtMs ?? Date.now();
+    const gone = Date.now() - since > LIVE_LIMITS.unavailablePastMs;
+    const numbers = gone
+      ? "The last numbers are too old to show."
+      : `The last numbers stay, marked stale, and are dropped after ${span(LIVE_LIMITS.unavailablePastMs / 1000)}.`;
     setText(
       this.banner,
-      `The server has not answered since ${clock(since)} (${age(Date.now() - since)}). ` +
-        "The last numbers stay, marked stale, and are dropped after 30 s. " +
-        `The page asks again every second and goes on by itself.${why === "" ? "" : ` (${why})`}`,
+      `The server has not answered since ${clock(since)}${why === "" ? "" : ` (${why})`}. ${numbers} ` +
+        "The page asks again every second and goes on by itself.",
     );
   }
 }

@@ -2,17 +2,17 @@
 
 import type { Answer, Freshness, Provenance } from "tidegate";
 import { el, setText } from "./dom.js";
-import { age, clock } from "./format.js";
+import { age, clock, span } from "./format.js";
 import { freshnessNow, type Thresholds } from "./freshness.js";
 import { tipOn } from "./tip.js";
 
 const MARK: Record<Freshness, string> = { fresh: "●", stale: "◐", unavailable: "○", missing: "–" };
 
 const FRESHNESS: Record<Freshness, (limits: Thresholds) => string> = {
-  fresh: (limits) => `Fresh: the data is younger than ${age(limits.freshBelowMs)}.`,
+  fresh: (limits) => `Fresh: the data is younger than ${span(limits.freshBelowMs / 1000)}.`,
   stale: (limits) =>
-    `Stale: the data is ${age(limits.freshBelowMs)} old or older. Past ${age(limits.unavailablePastMs)} it counts as unavailable.`,
-  unavailable: (limits) => `Unavailable: the last data is older than ${age(limits.unavailablePastMs)}.`,
+    `Stale: the data is ${span(limits.freshBelowMs / 1000)} old or older. Past ${span(limits.unavailablePastMs / 1000)} it counts as unavailable.`,
+  unavailable: (limits) => `Unavailable: the last data is older than ${span(limits.unavailablePastMs / 1000)}.`,
   missing: () => "Missing: there has been no data yet, which is not the same as 0.",
 };
 

@@ -32,9 +32,10 @@ export class Tile {
     this.node = el(
       "section",
       { class: "tile", testid: `tile-${id}`, attrs: { "aria-label": title } },
-      el("header", { class: "tile-head" }, el("h2", {}, title), this.pill.node),
+      el("h2", {}, title),
       el("p", { class: "tile-value" }, this.number, this.unit),
       this.detail,
+      this.pill.node,
       this.spark.node,
     );
   }

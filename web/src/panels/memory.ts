@@ -29,7 +29,7 @@ export const memory: Subject = {
     lines: () => [
       { column: "used", label: "used", color: "c-blue" },
       { column: "cached", label: "cached", color: "c-teal" },
-      { column: "free", label: "free", color: "c-grey" },
+      { column: "free", label: "free", color: "c-faint" },
     ],
     options: {
       testid: "chart-memory",
