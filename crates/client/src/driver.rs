@@ -41,7 +41,10 @@ pub fn driver<M, T, K>(
     transport: T,
     clock: K,
     observer: impl FnMut(Event),
-) -> (Handle<M::Command, M::Reply>, impl Future<Output = Result<(), MachineError>>)
+) -> (
+    Handle<M::Command, M::Reply>,
+    impl Future<Output = Result<(), MachineError>>,
+)
 where
     M: Machine,
     T: Transport,
@@ -49,8 +52,16 @@ where
 {
     let (sender, letters) = mpsc::channel(INBOX_COMMANDS_MAX);
     let (control_sender, control) = mpsc::unbounded();
-    let desk = Desk { letters, control, waiters: BTreeMap::new(), is_closed: false };
-    (Handle::new(sender, control_sender), run(machine, transport, clock, observer, desk))
+    let desk = Desk {
+        letters,
+        control,
+        waiters: BTreeMap::new(),
+        is_closed: false,
+    };
+    (
+        Handle::new(sender, control_sender),
+        run(machine, transport, clock, observer, desk),
+    )
 }
 
 async fn run<M, T, K>(
@@ -76,7 +87,10 @@ where
                 Output::Fetch(fetch) => {
                     let (abort, registration) = AbortHandle::new_pair();
                     aborts.insert(fetch.id, abort);
-                    fetches.push(Abortable::new(perform(&transport, fetch, now), registration));
+                    fetches.push(Abortable::new(
+                        perform(&transport, fetch, now),
+                        registration,
+                    ));
                 }
                 Output::Cancel(id) => {
                     if let Some(abort) = aborts.remove(&id) {
@@ -105,7 +119,11 @@ where
             }
             desk.gather(cx, &mut inputs);
             let is_due = sleep.poll_unpin(cx).is_ready();
-            if is_due || !inputs.is_empty() || desk.is_done() { Poll::Ready(()) } else { Poll::Pending }
+            if is_due || !inputs.is_empty() || desk.is_done() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }
@@ -218,7 +236,11 @@ mod tests {
         type Command = Do;
         type Reply = &'static str;
 
-        fn step(&mut self, inputs: Vec<Input<Do>>, now: Now) -> Result<Vec<Output<&'static str>>, MachineError> {
+        fn step(
+            &mut self,
+            inputs: Vec<Input<Do>>,
+            now: Now,
+        ) -> Result<Vec<Output<&'static str>>, MachineError> {
             let mut outputs = Vec::new();
             let mut told = Vec::new();
             if self.deadline.get().is_some_and(|at| at <= now.mono) {
@@ -245,23 +267,45 @@ mod tests {
                     Input::Abandon(id) => told.push(format!("{} abandoned", id.0)),
                     Input::Response(id, result) => {
                         told.push(format!("fetched {} {}", id.0, result.is_ok()));
-                        outputs.extend(self.asker.take().map(|asker| Output::Reply(asker, "fetched")));
+                        outputs.extend(
+                            self.asker
+                                .take()
+                                .map(|asker| Output::Reply(asker, "fetched")),
+                        );
                     }
                 }
             }
             self.steps.borrow_mut().push(told);
-            outputs.push(Output::Wait(self.deadline.get().map(|at| Deadline { at, wake: Wake::AskTimeout })));
+            outputs.push(Output::Wait(self.deadline.get().map(|at| Deadline {
+                at,
+                wake: Wake::AskTimeout,
+            })));
             Ok(outputs)
         }
     }
 
     fn some_fetch(id: u64) -> Fetch {
-        let request = FetchRequest { method: Method::Get, path: "/", form: String::new() };
-        Fetch { id: FetchId(id), source: "a".into(), request, deadline: Instant::ZERO }
+        let request = FetchRequest {
+            method: Method::Get,
+            path: "/",
+            form: String::new(),
+        };
+        Fetch {
+            id: FetchId(id),
+            source: "a".into(),
+            request,
+            deadline: Instant::ZERO,
+        }
     }
 
     fn some_event() -> Event {
-        Event { level: Level::Info, name: "said", source: "a".into(), key: None, detail: String::new() }
+        Event {
+            level: Level::Info,
+            name: "said",
+            source: "a".into(),
+            key: None,
+            detail: String::new(),
+        }
     }
 
     /// Fetches that end when the test says so, and that tell when they are dropped.
@@ -272,7 +316,12 @@ mod tests {
 
     impl Net {
         fn answer(&self, id: u64) {
-            self.ends.borrow_mut().remove(&id).unwrap().send(()).unwrap();
+            self.ends
+                .borrow_mut()
+                .remove(&id)
+                .unwrap()
+                .send(())
+                .unwrap();
         }
 
         fn is_given_up(&self, id: u64) -> bool {
@@ -281,11 +330,17 @@ mod tests {
     }
 
     impl Transport for Net {
-        fn fetch(&self, fetch: Fetch, _: Now) -> impl Future<Output = Result<Response, FetchError>> {
+        fn fetch(
+            &self,
+            fetch: Fetch,
+            _: Now,
+        ) -> impl Future<Output = Result<Response, FetchError>> {
             let (end, ended) = oneshot::channel();
             self.ends.borrow_mut().insert(fetch.id.0, end);
             async move {
-                ended.await.map_err(|_| FetchError::Reset { detail: String::new() })?;
+                ended.await.map_err(|_| FetchError::Reset {
+                    detail: String::new(),
+                })?;
                 Ok(Response::new(200, *b"{}"))
             }
         }
@@ -303,7 +358,11 @@ mod tests {
     impl Hands {
         fn move_to(&self, at: Instant) {
             self.mono.set(at);
-            let (due, rest): (Vec<Sleeper>, _) = self.sleepers.take().into_iter().partition(|(until, _)| *until <= at);
+            let (due, rest): (Vec<Sleeper>, _) = self
+                .sleepers
+                .take()
+                .into_iter()
+                .partition(|(until, _)| *until <= at);
             self.sleepers.replace(rest);
             for (_, sleeper) in due {
                 let _ = sleeper.send(());
@@ -313,7 +372,10 @@ mod tests {
 
     impl Clock for Hands {
         fn now(&self) -> Now {
-            Now { mono: self.mono.get(), ..Now::ZERO }
+            Now {
+                mono: self.mono.get(),
+                ..Now::ZERO
+            }
         }
 
         fn sleep(&self, until: Instant) -> impl Future<Output = ()> {
@@ -347,12 +409,24 @@ mod tests {
             let (puppet, net, hands) = (Puppet::default(), Net::default(), Hands::default());
             let (steps, events, end) = (Rc::clone(&puppet.steps), Rc::default(), Rc::default());
             let heard: Rc<Cell<usize>> = Rc::clone(&events);
-            let (handle, run) = driver(puppet, net.clone(), hands.clone(), move |_| heard.set(heard.get() + 1));
+            let (handle, run) = driver(puppet, net.clone(), hands.clone(), move |_| {
+                heard.set(heard.get() + 1)
+            });
             let pool = LocalPool::new();
             let ended: Rc<RefCell<_>> = Rc::clone(&end);
-            let run = run.map(move |result| *ended.borrow_mut() = Some(result.map_err(|error| error.to_string())));
+            let run = run.map(move |result| {
+                *ended.borrow_mut() = Some(result.map_err(|error| error.to_string()))
+            });
             pool.spawner().spawn_local(run).unwrap();
-            let mut stage = Self { pool, handle, net, hands, steps, events, end };
+            let mut stage = Self {
+                pool,
+                handle,
+                net,
+                hands,
+                steps,
+                events,
+                end,
+            };
             stage.settle();
             stage
         }
@@ -395,20 +469,31 @@ mod tests {
     #[test]
     fn a_step_takes_no_more_than_its_limit_and_the_rest_comes_next() {
         let mut stage = Stage::new();
-        let calls: Vec<_> = (0..=STEP_INPUTS_MAX).map(|_| stage.begin(Do::Reply)).collect();
+        let calls: Vec<_> = (0..=STEP_INPUTS_MAX)
+            .map(|_| stage.begin(Do::Reply))
+            .collect();
         stage.settle();
         let sizes: Vec<_> = stage.steps.borrow().iter().map(Vec::len).collect();
         assert_eq!(sizes, [0, STEP_INPUTS_MAX, 1]);
-        assert!(calls.into_iter().all(|call| call.now_or_never() == Some(Ok("done"))));
+        assert!(
+            calls
+                .into_iter()
+                .all(|call| call.now_or_never() == Some(Ok("done")))
+        );
     }
 
     #[test]
     fn senders_wait_while_the_inbox_is_full_and_none_is_lost() {
         let mut stage = Stage::new();
-        let mut calls: Vec<_> = (0..2 * INBOX_COMMANDS_MAX).map(|_| stage.begin(Do::Reply)).collect();
+        let mut calls: Vec<_> = (0..2 * INBOX_COMMANDS_MAX)
+            .map(|_| stage.begin(Do::Reply))
+            .collect();
         stage.settle();
         let served = stage.steps.borrow().iter().map(Vec::len).sum::<usize>();
-        assert!((INBOX_COMMANDS_MAX..=INBOX_COMMANDS_MAX + 1).contains(&served), "{served}");
+        assert!(
+            (INBOX_COMMANDS_MAX..=INBOX_COMMANDS_MAX + 1).contains(&served),
+            "{served}"
+        );
         for call in &mut calls {
             let reply = loop {
                 if let Some(reply) = (&mut *call).now_or_never() {
@@ -496,7 +581,10 @@ mod tests {
         stage.settle();
         assert_eq!(stage.end.take(), None);
         assert_eq!(refreshing.now_or_never(), Some(Ok("done")));
-        assert_eq!(stage.handle.call(Do::Reply).now_or_never(), Some(Err(Closed)));
+        assert_eq!(
+            stage.handle.call(Do::Reply).now_or_never(),
+            Some(Err(Closed))
+        );
         stage.net.answer(1);
         stage.settle();
         assert_eq!(served.now_or_never(), Some(Ok("fetched")));
@@ -526,7 +614,13 @@ mod tests {
         for call in [waiting, breaking, same_step] {
             assert_eq!(call.now_or_never(), Some(Err(Closed)));
         }
-        assert_eq!(stage.end.take(), Some(Err("the collector broke: told to".into())));
-        assert_eq!(stage.handle.call(Do::Reply).now_or_never(), Some(Err(Closed)));
+        assert_eq!(
+            stage.end.take(),
+            Some(Err("the collector broke: told to".into()))
+        );
+        assert_eq!(
+            stage.handle.call(Do::Reply).now_or_never(),
+            Some(Err(Closed))
+        );
     }
 }

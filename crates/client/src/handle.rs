@@ -33,8 +33,15 @@ pub struct Handle<C, R> {
 }
 
 impl<C, R> Handle<C, R> {
-    pub(crate) fn new(inbox: mpsc::Sender<Letter<C, R>>, control: mpsc::UnboundedSender<Control>) -> Self {
-        Self { inbox: Arc::new(Mutex::new(inbox)), control, next_id: Arc::default() }
+    pub(crate) fn new(
+        inbox: mpsc::Sender<Letter<C, R>>,
+        control: mpsc::UnboundedSender<Control>,
+    ) -> Self {
+        Self {
+            inbox: Arc::new(Mutex::new(inbox)),
+            control,
+            next_id: Arc::default(),
+        }
     }
 
     /// Sends a command and waits for its reply. Waits its turn while the inbox is full.
@@ -49,10 +56,18 @@ impl<C, R> Handle<C, R> {
         let (reply, receiver) = oneshot::channel();
         {
             let mut inbox = self.inbox.lock().await;
-            poll_fn(|cx| inbox.poll_ready(cx)).await.map_err(|_| Closed)?;
-            inbox.start_send(Letter { id, command, reply }).map_err(|_| Closed)?;
+            poll_fn(|cx| inbox.poll_ready(cx))
+                .await
+                .map_err(|_| Closed)?;
+            inbox
+                .start_send(Letter { id, command, reply })
+                .map_err(|_| Closed)?;
         }
-        let mut waiting = Waiting { id, receiver: Some(receiver), control: &self.control };
+        let mut waiting = Waiting {
+            id,
+            receiver: Some(receiver),
+            control: &self.control,
+        };
         waiting.reply().await
     }
 
@@ -97,7 +112,9 @@ impl<C, R> Clone for Handle<C, R> {
 
 impl<C, R> fmt::Debug for Handle<C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("is_closed", &self.is_closed()).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("is_closed", &self.is_closed())
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +127,9 @@ struct Waiting<'a, R> {
 
 impl<R> Waiting<'_, R> {
     async fn reply(&mut self) -> Result<R, Closed> {
-        let Some(receiver) = &mut self.receiver else { return Err(Closed) };
+        let Some(receiver) = &mut self.receiver else {
+            return Err(Closed);
+        };
         let reply = receiver.await.map_err(|_| Closed);
         self.receiver = None;
         reply

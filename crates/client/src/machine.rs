@@ -32,7 +32,11 @@ impl Machine for Front {
     type Reply = Reply;
 
     /// Never fails: in process there is no border to break at.
-    fn step(&mut self, inputs: Vec<Input<Command>>, now: Now) -> Result<Vec<Output<Reply>>, MachineError> {
+    fn step(
+        &mut self,
+        inputs: Vec<Input<Command>>,
+        now: Now,
+    ) -> Result<Vec<Output<Reply>>, MachineError> {
         Ok(Self::step(self, inputs, now))
     }
 }
@@ -46,7 +50,9 @@ pub struct MachineError {
 impl MachineError {
     /// A broken machine, and what broke it.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { cause: cause.into() }
+        Self {
+            cause: cause.into(),
+        }
     }
 }
 

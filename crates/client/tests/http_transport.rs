@@ -44,7 +44,9 @@ fn hear(stream: &TcpStream) -> Heard {
             line => head.push(line.to_owned()),
         }
     }
-    let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
+    let length = head
+        .iter()
+        .find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
     reader.read_exact(&mut body).unwrap();
     (head, String::from_utf8(body).unwrap())
@@ -59,7 +61,11 @@ fn serve_bytes(response: impl Into<Vec<u8>>) -> (u16, mpsc::Receiver<Heard>) {
 }
 
 fn response(head: &str, body: &[u8]) -> Vec<u8> {
-    [format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+    [
+        format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(),
+        body,
+    ]
+    .concat()
 }
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -72,14 +78,37 @@ fn transport(url: &str) -> HttpTransport {
     HttpTransport::new([("prom".to_owned(), url.parse().unwrap())]).unwrap()
 }
 
-async fn fetch_with(transport: &HttpTransport, method: Method, within: Duration) -> Result<Response, FetchError> {
-    let request = FetchRequest { method, path: "/api/v1/query", form: "query=a%2Bb".into() };
+async fn fetch_with(
+    transport: &HttpTransport,
+    method: Method,
+    within: Duration,
+) -> Result<Response, FetchError> {
+    let request = FetchRequest {
+        method,
+        path: "/api/v1/query",
+        form: "query=a%2Bb".into(),
+    };
     let deadline = Instant::ZERO + within;
-    transport.fetch(Fetch { id: FetchId(1), source: "prom".into(), request, deadline }, Now::ZERO).await
+    transport
+        .fetch(
+            Fetch {
+                id: FetchId(1),
+                source: "prom".into(),
+                request,
+                deadline,
+            },
+            Now::ZERO,
+        )
+        .await
 }
 
 async fn fetch(port: u16) -> Result<Response, FetchError> {
-    fetch_with(&transport(&format!("http://127.0.0.1:{port}")), Method::Get, PATIENCE).await
+    fetch_with(
+        &transport(&format!("http://127.0.0.1:{port}")),
+        Method::Get,
+        PATIENCE,
+    )
+    .await
 }
 
 #[tokio::test]
@@ -90,40 +119,75 @@ async fn a_get_carries_its_form_in_the_url_below_the_base_path() {
     assert_eq!(answer, Ok(Response::new(200, *b"{}")));
     let (head, body) = heard.recv().unwrap();
     assert_eq!(head[0], "GET /prom/api/v1/query?query=a%2Bb HTTP/1.1");
-    assert!(head.contains(&format!("user-agent: tidegate/{}", env!("CARGO_PKG_VERSION"))), "{head:?}");
-    assert!(head.contains(&"accept-encoding: gzip".to_owned()), "{head:?}");
-    assert!(!head.iter().any(|line| line.starts_with("authorization") || line.starts_with("cookie")));
+    assert!(
+        head.contains(&format!(
+            "user-agent: tidegate/{}",
+            env!("CARGO_PKG_VERSION")
+        )),
+        "{head:?}"
+    );
+    assert!(
+        head.contains(&"accept-encoding: gzip".to_owned()),
+        "{head:?}"
+    );
+    assert!(
+        !head
+            .iter()
+            .any(|line| line.starts_with("authorization") || line.starts_with("cookie"))
+    );
     assert_eq!(body, "");
 }
 
 #[tokio::test]
 async fn a_post_carries_its_form_in_the_body() {
     let (port, heard) = serve_bytes(response("503 Service Unavailable", b"later"));
-    let answer = fetch_with(&transport(&format!("http://127.0.0.1:{port}")), Method::Post, PATIENCE).await;
+    let answer = fetch_with(
+        &transport(&format!("http://127.0.0.1:{port}")),
+        Method::Post,
+        PATIENCE,
+    )
+    .await;
     assert_eq!(answer, Ok(Response::new(503, *b"later")));
     let (head, body) = heard.recv().unwrap();
     assert_eq!(head[0], "POST /api/v1/query HTTP/1.1");
-    assert!(head.contains(&"content-type: application/x-www-form-urlencoded".to_owned()), "{head:?}");
+    assert!(
+        head.contains(&"content-type: application/x-www-form-urlencoded".to_owned()),
+        "{head:?}"
+    );
     assert_eq!(body, "query=a%2Bb");
 }
 
 #[tokio::test]
 async fn gzip_is_undone() {
-    let (port, _) = serve_bytes(response("200 OK\r\ncontent-encoding: gzip", &gzip(b"{\"status\":\"success\"}")));
-    assert_eq!(fetch(port).await, Ok(Response::new(200, *b"{\"status\":\"success\"}")));
+    let (port, _) = serve_bytes(response(
+        "200 OK\r\ncontent-encoding: gzip",
+        &gzip(b"{\"status\":\"success\"}"),
+    ));
+    assert_eq!(
+        fetch(port).await,
+        Ok(Response::new(200, *b"{\"status\":\"success\"}"))
+    );
 }
 
 #[tokio::test]
 async fn a_gzip_bomb_does_not_go_off() {
     let bomb = gzip(&vec![0; 32 << 20]);
     let (port, _) = serve_bytes(response("200 OK\r\ncontent-encoding: gzip", &bomb));
-    assert!(matches!(fetch(port).await, Err(FetchError::Encoding { .. })));
+    assert!(matches!(
+        fetch(port).await,
+        Err(FetchError::Encoding { .. })
+    ));
 }
 
 #[tokio::test]
 async fn a_body_announced_too_large_is_not_read() {
     let (port, _) = serve_bytes("HTTP/1.1 200 OK\r\ncontent-length: 2147483648\r\n\r\n{");
-    assert_eq!(fetch(port).await, Err(FetchError::TooLarge { limit_bytes: BODY_BYTES_MAX }));
+    assert_eq!(
+        fetch(port).await,
+        Err(FetchError::TooLarge {
+            limit_bytes: BODY_BYTES_MAX
+        })
+    );
 }
 
 // The runtime closes the connection behind the test's back.
@@ -132,7 +196,9 @@ async fn an_endless_body_is_read_up_to_the_limit_and_no_further() {
     const LIMIT_BYTES: u64 = 1 << 20;
     let (sent, received) = mpsc::channel();
     let (port, _) = serve(move |stream| {
-        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+            .unwrap();
         let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x1_0000], b"\r\n"].concat();
         let mut bytes = 0_u64;
         while stream.write_all(&chunk).is_ok() {
@@ -142,7 +208,12 @@ async fn an_endless_body_is_read_up_to_the_limit_and_no_further() {
     });
     let transport = transport(&format!("http://127.0.0.1:{port}")).with_body_bytes_max(LIMIT_BYTES);
     let answer = fetch_with(&transport, Method::Get, PATIENCE).await;
-    assert_eq!(answer, Err(FetchError::TooLarge { limit_bytes: LIMIT_BYTES }));
+    assert_eq!(
+        answer,
+        Err(FetchError::TooLarge {
+            limit_bytes: LIMIT_BYTES
+        })
+    );
     // The connection is closed, so the server stops; what it could send lay in socket buffers.
     assert!(received.recv_timeout(PATIENCE).unwrap() < 64 << 20);
 }
@@ -165,7 +236,10 @@ async fn nonsense_and_contradicting_lengths_are_refused() {
     ] {
         let (port, _) = serve_bytes(nonsense);
         let answer = fetch(port).await;
-        assert!(matches!(answer, Err(FetchError::Reset { .. })), "{nonsense:?}: {answer:?}");
+        assert!(
+            matches!(answer, Err(FetchError::Reset { .. })),
+            "{nonsense:?}: {answer:?}"
+        );
     }
 }
 
@@ -173,7 +247,10 @@ async fn nonsense_and_contradicting_lengths_are_refused() {
 async fn redirects_are_reported_and_not_followed() {
     let (elsewhere, visited) = serve_bytes(response("200 OK", b"{}"));
     for status in [301, 302, 307, 308] {
-        let (port, _) = serve_bytes(response(&format!("{status} Moved\r\nlocation: http://127.0.0.1:{elsewhere}/"), b""));
+        let (port, _) = serve_bytes(response(
+            &format!("{status} Moved\r\nlocation: http://127.0.0.1:{elsewhere}/"),
+            b"",
+        ));
         assert_eq!(fetch(port).await, Err(FetchError::Redirect { status }));
     }
     assert_eq!(visited.try_recv(), Err(mpsc::TryRecvError::Empty));
@@ -184,7 +261,9 @@ async fn a_refused_port_is_a_connect_error_in_plain_words() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let Err(FetchError::Connect { detail }) = fetch(port).await else { panic!("nobody listens") };
+    let Err(FetchError::Connect { detail }) = fetch(port).await else {
+        panic!("nobody listens")
+    };
     assert!(detail.contains("refused"), "{detail}");
 }
 
@@ -192,13 +271,20 @@ async fn a_refused_port_is_a_connect_error_in_plain_words() {
 async fn a_body_that_drips_past_the_deadline_is_a_timeout() {
     const WITHIN: Duration = Duration::from_millis(200);
     let (port, _) = serve(|stream| {
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+            .unwrap();
         while stream.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(10));
         }
     });
     let began = WallInstant::now();
-    let answer = fetch_with(&transport(&format!("http://127.0.0.1:{port}")), Method::Get, WITHIN).await;
+    let answer = fetch_with(
+        &transport(&format!("http://127.0.0.1:{port}")),
+        Method::Get,
+        WITHIN,
+    )
+    .await;
     assert_eq!(answer, Err(FetchError::Timeout { after: WITHIN }));
     assert!(began.elapsed() >= WITHIN);
 }
@@ -207,7 +293,12 @@ async fn a_body_that_drips_past_the_deadline_is_a_timeout() {
 async fn a_source_without_address_is_refused() {
     let transport = HttpTransport::new([]).unwrap();
     let answer = fetch_with(&transport, Method::Get, PATIENCE).await;
-    assert_eq!(answer, Err(FetchError::Refused { detail: "source prom has no address".into() }));
+    assert_eq!(
+        answer,
+        Err(FetchError::Refused {
+            detail: "source prom has no address".into()
+        })
+    );
 }
 
 #[tokio::test]
@@ -217,13 +308,27 @@ async fn credentials_reach_the_source_and_stand_in_no_error() {
     fetch_with(&with_user, Method::Get, PATIENCE).await.unwrap();
     let (head, _) = heard.recv().unwrap();
     // base64 of "user:p@ss-word".
-    assert!(head.contains(&"authorization: Basic dXNlcjpwQHNzLXdvcmQ=".to_owned()), "{head:?}");
+    assert!(
+        head.contains(&"authorization: Basic dXNlcjpwQHNzLXdvcmQ=".to_owned()),
+        "{head:?}"
+    );
 
-    let refused = fetch_with(&with_user, Method::Get, PATIENCE).await.unwrap_err();
+    let refused = fetch_with(&with_user, Method::Get, PATIENCE)
+        .await
+        .unwrap_err();
     let (port, _) = serve_bytes("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{");
     let broken = transport(&format!("http://user:p%40ss-word@127.0.0.1:{port}"));
-    let reset = fetch_with(&broken, Method::Post, PATIENCE).await.unwrap_err();
-    for text in [format!("{refused} {refused:?}"), format!("{reset} {reset:?}"), format!("{with_user:?}")] {
-        assert!(!text.contains("ss-word") && !text.contains("dXNl"), "{text}");
+    let reset = fetch_with(&broken, Method::Post, PATIENCE)
+        .await
+        .unwrap_err();
+    for text in [
+        format!("{refused} {refused:?}"),
+        format!("{reset} {reset:?}"),
+        format!("{with_user:?}"),
+    ] {
+        assert!(
+            !text.contains("ss-word") && !text.contains("dXNl"),
+            "{text}"
+        );
     }
 }

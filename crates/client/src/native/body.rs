@@ -25,24 +25,38 @@ pub(crate) enum Body {
 impl Body {
     /// An empty body of this `Content-Encoding`, which may be empty.
     pub(crate) fn new(encoding: &str, limit_bytes: u64) -> Result<Self, FetchError> {
-        let bounded = Bounded { bytes: Vec::new(), limit_bytes, received_bytes: None, breach: None };
+        let bounded = Bounded {
+            bytes: Vec::new(),
+            limit_bytes,
+            received_bytes: None,
+            breach: None,
+        };
         if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {
             return Ok(Self::Plain(bounded));
         }
         if encoding.eq_ignore_ascii_case("gzip") || encoding.eq_ignore_ascii_case("x-gzip") {
-            let bounded = Bounded { received_bytes: Some(0), ..bounded };
+            let bounded = Bounded {
+                received_bytes: Some(0),
+                ..bounded
+            };
             return Ok(Self::Gzip(Box::new(MultiGzDecoder::new(bounded))));
         }
-        Err(FetchError::Encoding { detail: format!("{encoding:?} was not asked for") })
+        Err(FetchError::Encoding {
+            detail: format!("{encoding:?} was not asked for"),
+        })
     }
 
     /// Adds what was received.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), FetchError> {
         match self {
-            Self::Plain(bounded) => bounded.write_all(chunk).map_err(|error| bounded.explain(&error)),
+            Self::Plain(bounded) => bounded
+                .write_all(chunk)
+                .map_err(|error| bounded.explain(&error)),
             Self::Gzip(decoder) => {
                 decoder.get_mut().received(chunk.len());
-                decoder.write_all(chunk).map_err(|error| decoder.get_mut().explain(&error))
+                decoder
+                    .write_all(chunk)
+                    .map_err(|error| decoder.get_mut().explain(&error))
             }
         }
     }
@@ -77,7 +91,9 @@ impl Bounded {
 
     fn check(&self, size: u64) -> Result<(), FetchError> {
         if size > self.limit_bytes {
-            return Err(FetchError::TooLarge { limit_bytes: self.limit_bytes });
+            return Err(FetchError::TooLarge {
+                limit_bytes: self.limit_bytes,
+            });
         }
         if let Some(received) = self.received_bytes
             && size > INFLATION_FREE_BYTES.max(received.saturating_mul(INFLATION_MAX))
@@ -89,7 +105,9 @@ impl Bounded {
     }
 
     fn explain(&mut self, error: &io::Error) -> FetchError {
-        self.breach.take().unwrap_or_else(|| FetchError::Encoding { detail: format!("bad gzip: {error}") })
+        self.breach.take().unwrap_or_else(|| FetchError::Encoding {
+            detail: format!("bad gzip: {error}"),
+        })
     }
 }
 
@@ -155,14 +173,19 @@ mod tests {
         assert!(error.to_string().contains("more than 200 times"), "{error}");
         let mut body = Body::new("gzip", BODY_BYTES_MAX).unwrap();
         assert!(body.push(&bomb).is_err());
-        let Body::Gzip(decoder) = &body else { panic!("gzip") };
+        let Body::Gzip(decoder) = &body else {
+            panic!("gzip")
+        };
         assert!(decoder.get_ref().bytes.len() as u64 <= INFLATION_MAX * bomb.len() as u64);
     }
 
     #[test]
     fn a_small_body_may_inflate_as_it_likes() {
         let packed = gzip(&vec![b'0'; INFLATION_FREE_BYTES as usize]);
-        assert_eq!(gather("gzip", BODY_BYTES_MAX, &[&packed]).unwrap().len() as u64, INFLATION_FREE_BYTES);
+        assert_eq!(
+            gather("gzip", BODY_BYTES_MAX, &[&packed]).unwrap().len() as u64,
+            INFLATION_FREE_BYTES
+        );
     }
 
     #[test]
@@ -170,19 +193,34 @@ mod tests {
         let packed = gzip(b"some words that are long enough to be cut");
         for end in 1..packed.len() {
             let error = gather("gzip", 100, &[&packed[..end]]).unwrap_err();
-            assert!(matches!(error, FetchError::Encoding { .. }), "{end}: {error}");
+            assert!(
+                matches!(error, FetchError::Encoding { .. }),
+                "{end}: {error}"
+            );
         }
         let mut flipped = packed.clone();
         flipped[packed.len() - 6] ^= 1;
-        assert!(matches!(gather("gzip", 100, &[&flipped]), Err(FetchError::Encoding { .. })));
-        assert!(matches!(gather("gzip", 100, &[b"{\"status\":"]), Err(FetchError::Encoding { .. })));
+        assert!(matches!(
+            gather("gzip", 100, &[&flipped]),
+            Err(FetchError::Encoding { .. })
+        ));
+        assert!(matches!(
+            gather("gzip", 100, &[b"{\"status\":"]),
+            Err(FetchError::Encoding { .. })
+        ));
         let trailing = [packed, b"rubbish".to_vec()].concat();
-        assert!(matches!(gather("gzip", 100, &[&trailing]), Err(FetchError::Encoding { .. })));
+        assert!(matches!(
+            gather("gzip", 100, &[&trailing]),
+            Err(FetchError::Encoding { .. })
+        ));
     }
 
     #[test]
     fn an_encoding_that_was_not_asked_for_is_an_error() {
         let error = gather("br", 100, &[]).unwrap_err();
-        assert_eq!(error.to_string(), "the response's content encoding is unusable: \"br\" was not asked for");
+        assert_eq!(
+            error.to_string(),
+            "the response's content encoding is unusable: \"br\" was not asked for"
+        );
     }
 }

@@ -32,7 +32,11 @@ pub struct Tidegate {
 impl Tidegate {
     /// Begins a client without sources.
     pub fn builder() -> Builder {
-        Builder { config: Config::default(), urls: Vec::new(), observer: Box::new(|_| ()) }
+        Builder {
+            config: Config::default(),
+            urls: Vec::new(),
+            observer: Box::new(|_| ()),
+        }
     }
 
     /// Asks, and waits for the answer, at the longest as long as the ask's timeout.
@@ -91,11 +95,17 @@ impl Builder {
         for (name, url) in self.urls {
             match url.parse::<SourceUrl>() {
                 Ok(url) => sources.push((name, url)),
-                Err(error) => return Err(BuildError::Url { source: name, error }),
+                Err(error) => {
+                    return Err(BuildError::Url {
+                        source: name,
+                        error,
+                    });
+                }
             }
         }
         let clock = TokioClock::new();
-        let machine = Front::new(self.config, env!("CARGO_PKG_VERSION"), clock.now()).map_err(BuildError::Config)?;
+        let machine = Front::new(self.config, env!("CARGO_PKG_VERSION"), clock.now())
+            .map_err(BuildError::Config)?;
         let transport = HttpTransport::new(sources).map_err(BuildError::Transport)?;
         let (handle, running) = driver(machine, transport, clock, self.observer);
         runtime.spawn(running);
@@ -106,7 +116,9 @@ impl Builder {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // URLs as given may hold a password.
-        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 

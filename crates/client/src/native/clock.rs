@@ -16,7 +16,9 @@ pub struct TokioClock {
 impl TokioClock {
     /// A clock that begins now.
     pub fn new() -> Self {
-        Self { origin: time::Instant::now() }
+        Self {
+            origin: time::Instant::now(),
+        }
     }
 }
 
@@ -29,7 +31,10 @@ impl Default for TokioClock {
 impl Clock for TokioClock {
     fn now(&self) -> Now {
         let ns = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Now { mono: Instant::from_nanos(ns), wall: wall() }
+        Now {
+            mono: Instant::from_nanos(ns),
+            wall: wall(),
+        }
     }
 
     async fn sleep(&self, until: Instant) {
@@ -39,7 +44,8 @@ impl Clock for TokioClock {
 }
 
 fn wall() -> UnixMillis {
-    let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    let ms =
+        |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(after) => UnixMillis(ms(after)),
         Err(before) => UnixMillis(-ms(before.duration())),
@@ -60,6 +66,10 @@ mod tests {
         assert!(clock.now().mono >= until);
         clock.sleep(Instant::ZERO).await;
         let endless = clock.sleep(Instant::from_nanos(u64::MAX));
-        assert!(time::timeout(Duration::from_millis(5), endless).await.is_err());
+        assert!(
+            time::timeout(Duration::from_millis(5), endless)
+                .await
+                .is_err()
+        );
     }
 }

@@ -39,7 +39,9 @@ impl HttpTransport {
     ///
     /// # Errors
     /// TLS could not be set up, which is the machine's fault.
-    pub fn new(sources: impl IntoIterator<Item = (String, SourceUrl)>) -> Result<Self, TransportError> {
+    pub fn new(
+        sources: impl IntoIterator<Item = (String, SourceUrl)>,
+    ) -> Result<Self, TransportError> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
@@ -50,13 +52,22 @@ impl HttpTransport {
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
             .build()
-            .map_err(|error| TransportError { detail: detail(error) })?;
-        Ok(Self { client, sources: sources.into_iter().collect(), body_bytes_max: BODY_BYTES_MAX })
+            .map_err(|error| TransportError {
+                detail: detail(error),
+            })?;
+        Ok(Self {
+            client,
+            sources: sources.into_iter().collect(),
+            body_bytes_max: BODY_BYTES_MAX,
+        })
     }
 
     /// The same transport with another limit for decoded bodies, in bytes.
     pub fn with_body_bytes_max(self, bytes: u64) -> Self {
-        Self { body_bytes_max: bytes, ..self }
+        Self {
+            body_bytes_max: bytes,
+            ..self
+        }
     }
 
     /// The address of a source, if it has one.
@@ -66,24 +77,41 @@ impl HttpTransport {
 
     async fn exchange(&self, fetch: &Fetch) -> Result<Response, FetchError> {
         let Some(url) = self.sources.get(&*fetch.source) else {
-            return Err(FetchError::Refused { detail: format!("source {} has no address", fetch.source) });
+            return Err(FetchError::Refused {
+                detail: format!("source {} has no address", fetch.source),
+            });
         };
-        let mut response = self.request(url, &fetch.request).send().await.map_err(classify)?;
+        let mut response = self
+            .request(url, &fetch.request)
+            .send()
+            .await
+            .map_err(classify)?;
         let status = response.status().as_u16();
         // 304 names no other place, so it is for the collector to judge.
         if response.status().is_redirection() && status != 304 {
             return Err(FetchError::Redirect { status });
         }
-        if response.content_length().is_some_and(|bytes| bytes > self.body_bytes_max) {
-            return Err(FetchError::TooLarge { limit_bytes: self.body_bytes_max });
+        if response
+            .content_length()
+            .is_some_and(|bytes| bytes > self.body_bytes_max)
+        {
+            return Err(FetchError::TooLarge {
+                limit_bytes: self.body_bytes_max,
+            });
         }
         let encoding = response.headers().get(header::CONTENT_ENCODING);
-        let encoding = encoding.map(HeaderValue::to_str).unwrap_or(Ok("")).unwrap_or("unreadable");
+        let encoding = encoding
+            .map(HeaderValue::to_str)
+            .unwrap_or(Ok(""))
+            .unwrap_or("unreadable");
         let mut body = Body::new(encoding.trim(), self.body_bytes_max)?;
         while let Some(chunk) = response.chunk().await.map_err(classify)? {
             body.push(&chunk)?;
         }
-        Ok(Response { status, body: body.finish()? })
+        Ok(Response {
+            status,
+            body: body.finish()?,
+        })
     }
 
     fn request(&self, base: &SourceUrl, request: &FetchRequest) -> reqwest::RequestBuilder {
@@ -96,14 +124,18 @@ impl HttpTransport {
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(request.form.clone()),
         };
-        builder.header(header::ACCEPT, "application/json").header(header::ACCEPT_ENCODING, "gzip")
+        builder
+            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, "gzip")
     }
 }
 
 impl Transport for HttpTransport {
     async fn fetch(&self, fetch: Fetch, now: Now) -> Result<Response, FetchError> {
         let after = fetch.deadline.since(now.mono);
-        timeout(after, self.exchange(&fetch)).await.unwrap_or(Err(FetchError::Timeout { after }))
+        timeout(after, self.exchange(&fetch))
+            .await
+            .unwrap_or(Err(FetchError::Timeout { after }))
     }
 }
 
@@ -132,9 +164,13 @@ impl Error for TransportError {}
 
 fn classify(error: reqwest::Error) -> FetchError {
     if error.is_connect() {
-        FetchError::Connect { detail: detail(error) }
+        FetchError::Connect {
+            detail: detail(error),
+        }
     } else {
-        FetchError::Reset { detail: detail(error) }
+        FetchError::Reset {
+            detail: detail(error),
+        }
     }
 }
 
@@ -146,11 +182,16 @@ fn detail(error: reqwest::Error) -> String {
     while let Some(error) = cause {
         let text = error.to_string();
         // Each layer of the client says which layer it is, or repeats what is below it.
-        let is_news = !text.starts_with("client error") && !words.iter().any(|word: &String| word.contains(&text));
+        let is_news = !text.starts_with("client error")
+            && !words.iter().any(|word: &String| word.contains(&text));
         if is_news {
             words.push(text);
         }
         cause = error.source();
     }
-    if words.is_empty() { error.to_string() } else { words.join(": ") }
+    if words.is_empty() {
+        error.to_string()
+    } else {
+        words.join(": ")
+    }
 }

@@ -28,9 +28,13 @@ impl FromStr for SourceUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let url = Url::parse(text).map_err(|error| UrlError::Malformed { detail: error.to_string() })?;
+        let url = Url::parse(text).map_err(|error| UrlError::Malformed {
+            detail: error.to_string(),
+        })?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(UrlError::Scheme { scheme: url.scheme().to_owned() });
+            return Err(UrlError::Scheme {
+                scheme: url.scheme().to_owned(),
+            });
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(UrlError::NotABase);
@@ -42,7 +46,12 @@ impl FromStr for SourceUrl {
 impl fmt::Display for SourceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.0.path().trim_end_matches('/');
-        write!(f, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or_default())?;
+        write!(
+            f,
+            "{}://{}",
+            self.0.scheme(),
+            self.0.host_str().unwrap_or_default()
+        )?;
         match self.0.port() {
             Some(port) => write!(f, ":{port}{path}"),
             None => f.write_str(path),
@@ -78,13 +87,21 @@ impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed { detail } => {
-                write!(f, "not a URL: {detail}; expected something like http://127.0.0.1:9090")
+                write!(
+                    f,
+                    "not a URL: {detail}; expected something like http://127.0.0.1:9090"
+                )
             }
             // `prometheus:9090` reads as a URL of the scheme "prometheus".
             Self::Scheme { scheme } => {
-                write!(f, "expected a URL that begins with http:// or https://, this one begins with {scheme}:")
+                write!(
+                    f,
+                    "expected a URL that begins with http:// or https://, this one begins with {scheme}:"
+                )
             }
-            Self::NotABase => f.write_str("a source's URL must end with its path: remove what follows '?' or '#'"),
+            Self::NotABase => {
+                f.write_str("a source's URL must end with its path: remove what follows '?' or '#'")
+            }
         }
     }
 }
@@ -107,14 +124,25 @@ mod tests {
             ("https://h/prom", "https://h/prom/api/v1/query?query=up"),
             ("https://h/a/b/", "https://h/a/b/api/v1/query?query=up"),
         ] {
-            assert_eq!(parse(base).unwrap().join("/api/v1/query", "query=up").as_str(), whole);
+            assert_eq!(
+                parse(base)
+                    .unwrap()
+                    .join("/api/v1/query", "query=up")
+                    .as_str(),
+                whole
+            );
         }
-        assert_eq!(parse("http://h").unwrap().join("/-/ready", "").as_str(), "http://h/-/ready");
+        assert_eq!(
+            parse("http://h").unwrap().join("/-/ready", "").as_str(),
+            "http://h/-/ready"
+        );
     }
 
     #[test]
     fn an_encoded_form_stays_as_it_is() {
-        let url = parse("http://h").unwrap().join("/q", "query=a%2Bb+%26c%22%7B%7D");
+        let url = parse("http://h")
+            .unwrap()
+            .join("/q", "query=a%2Bb+%26c%22%7B%7D");
         assert_eq!(url.query(), Some("query=a%2Bb+%26c%22%7B%7D"));
     }
 
@@ -129,11 +157,29 @@ mod tests {
     fn what_is_no_base_is_refused_without_repeating_it() {
         assert!(matches!(parse("secret"), Err(UrlError::Malformed { .. })));
         assert!(matches!(parse("http://"), Err(UrlError::Malformed { .. })));
-        assert!(matches!(parse("http://u:secret@h:99999"), Err(UrlError::Malformed { .. })));
-        assert_eq!(parse("prometheus:9090"), Err(UrlError::Scheme { scheme: "prometheus".into() }));
-        assert_eq!(parse("file:///etc/secret"), Err(UrlError::Scheme { scheme: "file".into() }));
+        assert!(matches!(
+            parse("http://u:secret@h:99999"),
+            Err(UrlError::Malformed { .. })
+        ));
+        assert_eq!(
+            parse("prometheus:9090"),
+            Err(UrlError::Scheme {
+                scheme: "prometheus".into()
+            })
+        );
+        assert_eq!(
+            parse("file:///etc/secret"),
+            Err(UrlError::Scheme {
+                scheme: "file".into()
+            })
+        );
         assert_eq!(parse("http://h/?token=secret"), Err(UrlError::NotABase));
-        for text in ["http://u:secret@h:99999", "ftp://u:secret@h", "http://u:secret@h/?a", "http://u:secret@[h"] {
+        for text in [
+            "http://u:secret@h:99999",
+            "ftp://u:secret@h",
+            "http://u:secret@h/?a",
+            "http://u:secret@[h",
+        ] {
             let error = parse(text).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
         }
