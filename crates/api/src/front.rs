@@ -196,3 +196,187 @@ fn without_body(mut response: HttpResponse, head: bool) -> HttpResponse {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+    use alloc::vec;
+    use core::time::Duration;
+
+    use tidegate_core::{FetchError, FetchId, Instant, Response, SourceConfig, UnixMillis};
+
+    use super::*;
+
+    const UP: &str = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+
+    fn front() -> Front {
+        let source = SourceConfig {
+            probe_interval: Duration::ZERO,
+            ..SourceConfig::prometheus("prom")
+        };
+        Front::new(Config::with_sources(vec![source]), "1.2.3", Now::ZERO).unwrap()
+    }
+
+    fn at(seconds: u64) -> Now {
+        let mono = Instant::from_millis(seconds * 1000);
+        Now {
+            mono,
+            wall: UnixMillis(mono.as_nanos() as i64 / 1_000_000),
+        }
+    }
+
+    fn get(id: u64, target: &str) -> Input<Command> {
+        Input::Command(CommandId(id), Command::Http(HttpRequest::get(target)))
+    }
+
+    fn respond(fetch: u64, result: Result<Response, FetchError>) -> Input<Command> {
+        Input::Response(FetchId(fetch), result)
+    }
+
+    /// The HTTP responses among the outputs, by command.
+    fn responses(outputs: Vec<Output<Reply>>) -> Vec<(u64, HttpResponse)> {
+        let response = |output| {
+            let Output::Reply(id, Reply::Http(response)) = output else {
+                return None;
+            };
+            Some((id.0, response))
+        };
+        outputs.into_iter().filter_map(response).collect()
+    }
+
+    fn header<'a>(response: &'a HttpResponse, name: &str) -> &'a str {
+        let found = response.headers.iter().find(|(header, _)| *header == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    #[test]
+    fn a_step_ends_with_what_to_wait_for() {
+        let outputs = front().step(vec![get(1, "/api/v1/query?query=up")], at(0));
+        assert!(matches!(
+            outputs[..],
+            [Output::Fetch(_), Output::Wait(Some(_))]
+        ));
+    }
+
+    #[test]
+    fn headers_say_how_an_answer_was_come_by() {
+        let mut front = front();
+        let query = |id| get(id, "/api/v1/query?query=up");
+        let mut seen = vec![];
+        front.step(vec![query(1), query(2)], at(0));
+        let said = Ok(Response::new(200, UP));
+        seen.extend(responses(front.step(vec![respond(0, said)], at(1))));
+        seen.extend(responses(front.step(vec![query(3)], at(11))));
+        front.step(vec![query(4)], at(40));
+        let down = Err(FetchError::Connect {
+            detail: "refused\r\nset-cookie: x".into(),
+        });
+        seen.extend(responses(front.step(vec![respond(1, down)], at(41))));
+
+        let statuses: Vec<_> = seen
+            .iter()
+            .map(|(id, r)| (*id, header(r, "cache-status")))
+            .collect();
+        assert_eq!(
+            statuses,
+            [
+                (
+                    1,
+                    "tidegate; fwd=miss; stored; freshness=fresh; detail=miss"
+                ),
+                (
+                    2,
+                    "tidegate; fwd=miss; collapsed; stored; freshness=fresh; detail=coalesced"
+                ),
+                (3, "tidegate; hit; ttl=20; freshness=fresh; detail=hit"),
+                (
+                    4,
+                    "tidegate; hit; ttl=-10; freshness=fresh; detail=stale-on-error"
+                ),
+            ]
+        );
+        assert_eq!(header(&seen[2].1, "age"), "11");
+        let reason = header(&seen[3].1, "tidegate-reason");
+        assert!(reason.contains("refused??set-cookie"), "{reason}");
+        assert!(
+            seen.iter()
+                .all(|(_, response)| response.body == UP.as_bytes())
+        );
+    }
+
+    #[test]
+    fn every_error_has_its_status_and_envelope() {
+        let mut front = front();
+        for (target, status, word) in [
+            ("/api/v1/query?query=up&time=x", 400, "bad_data"),
+            (
+                "/source/local/api/v1/query?query=up%7B",
+                400,
+                "1:4: parse error",
+            ),
+            ("/source/local/api/v1/query?query=sum(up)", 422, "execution"),
+            ("/source/nope/api/v1/query?query=up", 404, "unknown source"),
+            ("/v1/collect/nope", 404, "no template"),
+            ("/api/v1/write", 404, "not_found"),
+            (
+                &*format!("/api/v1/query?query={}", "a".repeat(200_000)),
+                414,
+                "200000 bytes",
+            ),
+        ] {
+            let seen = responses(front.step(vec![get(7, target)], at(0)));
+            let body = core::str::from_utf8(&seen[0].1.body).unwrap();
+            assert_eq!(seen[0].1.status, status, "{target:.60}: {body}");
+            assert!(
+                body.starts_with("{\"status\":\"error\"") && body.contains(word),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_abandoned_command_gets_no_reply() {
+        let mut front = front();
+        front.step(vec![get(1, "/api/v1/query?query=up")], at(0));
+        let outputs = front.step(vec![Input::Abandon(CommandId(1))], at(1));
+        assert!(matches!(
+            outputs[..],
+            [Output::Cancel(FetchId(0)), Output::Wait(_)]
+        ));
+        let outputs = front.step(vec![respond(0, Ok(Response::new(200, UP)))], at(2));
+        assert!(matches!(outputs[..], [Output::Wait(_)]));
+    }
+
+    #[test]
+    fn health_is_degraded_while_a_source_is_down() {
+        let mut front = front();
+        let health = |front: &mut Front, now| {
+            let seen = responses(front.step(vec![get(9, "/health")], now));
+            String::from_utf8(seen[0].1.body.clone()).unwrap()
+        };
+        assert!(health(&mut front, at(0)).contains("\"status\":\"ok\""));
+        front.step(vec![get(1, "/api/v1/query?query=up")], at(0));
+        let down = Err(FetchError::Reset {
+            detail: "gone".into(),
+        });
+        front.step(vec![respond(0, down)], at(1));
+        let said = health(&mut front, at(1));
+        assert!(
+            said.contains("\"status\":\"degraded\"") && said.contains("gone"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn head_is_get_without_the_body() {
+        let head = HttpRequest {
+            method: "HEAD".to_string(),
+            ..HttpRequest::get("/stats")
+        };
+        let input = Input::Command(CommandId(1), Command::Http(head));
+        let seen = responses(front().step(vec![input], at(0)));
+        assert_eq!((seen[0].1.status, seen[0].1.body.len()), (200, 0));
+        assert_eq!(header(&seen[0].1, "content-type"), "application/json");
+    }
+}
