@@ -39,7 +39,14 @@ pub fn run<M: Machine>(
             return Ok(player.transcript.into_text());
         }
     };
-    let mut items = script.items.as_slice();
+    let configuration = script.items.iter().take_while(|item| matches!(item.does, Does::Nothing)).count();
+    let (configuration, mut items) = script.items.split_at(configuration);
+    for item in configuration {
+        player.transcript.script(item, None);
+    }
+    // Some machines take their first step when they are configured, so here all do.
+    player.transcript.start();
+    player.step(Vec::new(), &clock, &mut machine).map_err(|message| ScriptError { line: 1, message })?;
     while let Some((first, rest)) = items.split_first() {
         // What is joined to an item happens in the same step.
         let joined = rest.iter().take_while(|item| matches!(item.does, Does::Act { joined: true, .. })).count();
@@ -105,8 +112,16 @@ impl Player {
                 }
             }
         }
-        let outputs = machine.step(inputs, clock.now()).map_err(|message| ScriptError { line: first.line, message })?;
-        for output in outputs {
+        self.step(inputs, clock, machine).map_err(|message| ScriptError { line: first.line, message })
+    }
+
+    fn step(
+        &mut self,
+        inputs: Vec<Input<Request>>,
+        clock: &Clock,
+        machine: &mut impl Machine,
+    ) -> Result<(), String> {
+        for output in machine.step(inputs, clock.now())? {
             if let Some((number, id)) = self.transcript.output(output) {
                 self.fetch_ids.insert(number, id);
             }

@@ -48,6 +48,11 @@ impl Transcript {
         }
     }
 
+    /// The first step, which no line of the script asks for.
+    pub(crate) fn start(&mut self) {
+        self.line("> (start)");
+    }
+
     /// The configuration was not taken.
     pub(crate) fn refused(&mut self, message: &str) {
         self.line(&format!("  refused: {}", shown(message)));
