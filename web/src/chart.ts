@@ -124,7 +124,7 @@ export class Chart {
           width: stacked === true ? 0 : 1.5,
           stroke: () => color(line.color),
           points: { show: false },
-          ...(stacked === true || filled === true ? { fill: () => tint(line.color, stacked === true ? 0.8 : 0.14) } : {}),
+          ...(stacked === true || filled === true ? { fill: () => tint(line.color, stacked === true ? 0.68 : 0.14) } : {}),
         })),
       ],
       // Each area ends where the one below it begins, so that see-through colours do not mix.

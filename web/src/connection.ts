@@ -26,8 +26,8 @@ export class Connection {
     this.banner.hidden = true;
   }
 
-  /** Shows a state. `why` is the failure behind `lost` and `failed`. */
-  set(state: State, why = ""): void {
+  /** Shows a state. `why` is the failure behind `lost` and `failed`; `refused` if the server said it. */
+  set(state: State, why = "", refused = false): void {
     if (state === "lost") this.lostAtMs ??= Date.now();
     else this.lostAtMs = null;
     this.state = state;
@@ -35,7 +35,7 @@ export class Connection {
     setText(this.word, WORDS[state]);
     this.banner.hidden = state !== "lost" && state !== "failed";
     if (state === "failed") setText(this.banner, why);
-    if (state === "lost") this.tell(why);
+    if (state === "lost") this.tell(why, refused);
   }
 
   get current(): State {
@@ -43,7 +43,7 @@ export class Connection {
   }
 
   /** The same words as long as nothing changes, so that a screen reader says them once. */
-  private tell(why: string): void {
+  private tell(why: string, refused: boolean): void {
     const since = this.lostAtMs ?? Date.now();
     const gone = Date.now() - since > LIVE_LIMITS.unavailablePastMs;
     const numbers = gone
@@ -51,7 +51,8 @@ export class Connection {
       : `The last numbers stay, marked stale, and are dropped after ${span(LIVE_LIMITS.unavailablePastMs / 1000)}.`;
     setText(
       this.banner,
-      `The server has not answered since ${clock(since)}${why === "" ? "" : ` (${why})`}. ${numbers} ` +
+      `The server ${refused ? "has refused to answer" : "has not answered"} since ${clock(since)}` +
+        `${why === "" ? "" : ` (${why})`}. ${numbers} ` +
         "The page asks again every second and goes on by itself.",
     );
   }

@@ -18,8 +18,10 @@ const TAIL = `[${TAIL_S}s]`;
 
 export class Feed {
   readonly table = new Table();
+  /** The newest answer. */
   answer: MatrixAnswer | null = null;
-  error: TidegateError | null = null;
+  /** Why the last poll brought nothing; `null` after one that did. */
+  error: Error | null = null;
 
   private watch: Watch | null = null;
   private windowS = 0;
@@ -104,7 +106,7 @@ export class Feed {
   }
 
   private failed(error: unknown): void {
-    this.error = error instanceof TidegateError ? error : null;
+    this.error = error instanceof Error ? error : new Error(String(error));
     this.changed(this);
   }
 }

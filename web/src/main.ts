@@ -7,6 +7,7 @@ import "./styles/layout.css";
 import "./styles/panels.css";
 import "./styles/query.css";
 
+import { TidegateError } from "tidegate";
 import { liveCollector, QueryCollectors } from "./collector.js";
 import { Connection } from "./connection.js";
 import { el } from "./dom.js";
@@ -32,6 +33,8 @@ const POLL_MS = 1_000;
 const POLL_HIDDEN_MS = 15_000;
 /** Ages are shown in tenths of a second, but need not run that fast. */
 const TICK_MS = 250;
+/** The feeds answer one after the other within this. */
+const SETTLE_MS = 60;
 const SOURCES_EVERY_MS = 15_000;
 
 const panels = [cpu, memory, load, network, disk, filesystem].map((subject) => new Panel(subject));
@@ -89,7 +92,8 @@ async function start(): Promise<void> {
 
 function offer(sources: Source[], machine: Source): void {
   if (sources.length > 0 || connection.current === "connecting") {
-    const others = sources.filter((source) => source.name !== machine.name);
+    // `local` and what is pushed into it hold what the machine's source answers from.
+    const others = sources.filter(({ name, kind }) => name !== machine.name && kind !== "local" && kind !== "push");
     queries.offer([machine, ...others]);
   }
 }
@@ -120,7 +124,7 @@ function judge(): void {
   const failing = feeds.filter((feed) => feed.error !== null || feed.answer?.provenance === "stale-on-error");
   const answered = feeds.some((feed) => feed.answer !== null);
   if (paused) connection.set("paused");
-  else if (failing.length === feeds.length) connection.set("lost", reason(failing[0]));
+  else if (failing.length === feeds.length) connection.set("lost", reason(failing[0]), failing.some((feed) => refused(feed.error)));
   else if (answered) connection.set("live");
 }
 
@@ -128,17 +132,22 @@ function reason(feed: Feed | undefined): string {
   return feed?.error?.message ?? feed?.answer?.reason ?? "";
 }
 
+/** Whether the server is there, and said no. */
+function refused(error: Error | null): boolean {
+  return error instanceof TidegateError && error.status !== undefined;
+}
+
 let drawing = false;
 
-/** Draws all charts once per frame, however many feeds changed. */
+/** Draws all charts once, however many feeds changed at about the same time. */
 function requestDraw(): void {
   if (drawing || document.hidden) return;
   drawing = true;
-  requestAnimationFrame(() => {
+  setTimeout(() => requestAnimationFrame(() => {
     drawing = false;
     if (!paused) drawnUntil = newest() ?? drawnUntil;
     for (const panel of panels) panel.draw(drawnUntil, windowS);
-  });
+  }), SETTLE_MS);
 }
 
 /** The time of the newest sample of all panels: the right edge, whatever this browser's clock says. */

@@ -1,6 +1,6 @@
 // One subject of the dashboard: a topic to keep up to date, a tile with its number, and often a chart.
 
-import type { Freshness, MatrixAnswer } from "tidegate";
+import type { Freshness } from "tidegate";
 import { Chart, type ChartOptions, type Line } from "./chart.js";
 import { LIVE_LIMITS } from "./collector.js";
 import { el } from "./dom.js";
@@ -69,14 +69,9 @@ export class Panel {
 
   /** Lets the ages grow. Returns what the panel's data counts as by now. */
   tick(nowMs: number): Freshness {
-    const freshness = this.tile.tick(nowMs, this.feed?.error?.kind === "unavailable");
+    const freshness = this.tile.tick(nowMs, this.feed?.error ?? null);
     this.pill.tick(nowMs);
     if (this.card !== null) this.card.dataset["freshness"] = freshness;
     return freshness;
-  }
-
-  /** The newest answer, or `null` before the first. */
-  get answer(): MatrixAnswer | null {
-    return this.feed?.answer ?? null;
   }
 }

@@ -31,7 +31,8 @@ export function parseSources(body: unknown, origin: string): Source[] {
   const list: unknown[] = body["sources"];
   return list.slice(0, SOURCES_MAX).flatMap((entry): Source[] => {
     if (!isRecord(entry)) return [];
-    const { name, kind, health, last_error: lastError } = entry;
+    const { name, kind, health, last_error: error } = entry;
+    const lastError = isRecord(error) ? error["message"] : error;
     if (typeof name !== "string" || name === "") return [];
     return [
       {

@@ -49,17 +49,22 @@ export class Tile {
   }
 
   /** Writes the number as long as it counts for something. Returns what it counts as. */
-  tick(nowMs: number, away: boolean): Freshness {
+  tick(nowMs: number, error: Error | null): Freshness {
     const freshness = this.pill.tick(nowMs);
-    const gone = freshness === "unavailable" || (away && freshness === "missing");
-    const { quantity = null, detail = "" } = this.reading ?? {};
-    const known = quantity !== null && freshness !== "missing" && !gone;
-    setText(this.number, known ? quantity.number : "–");
-    setText(this.unit, known ? quantity.unit : "");
-    if (gone) setText(this.detail, quantity === null ? "no answer" : `last seen: ${quantity.number} ${quantity.unit}`);
-    else if (this.reading !== null) setText(this.detail, detail);
+    const quantity = this.reading?.quantity ?? null;
+    const shown = freshness === "fresh" || freshness === "stale" ? quantity : null;
+    setText(this.number, shown?.number ?? "–");
+    setText(this.unit, shown?.unit ?? "");
+    const detail = this.detailFor(freshness, quantity, error);
+    setText(this.detail, detail);
+    this.detail.title = detail;
     this.node.dataset["freshness"] = freshness;
     return freshness;
   }
-}
 
+  private detailFor(freshness: Freshness, quantity: Quantity | null, error: Error | null): string {
+    if (freshness === "unavailable" && quantity !== null) return `last seen: ${quantity.number} ${quantity.unit}`;
+    if (this.reading !== null && freshness !== "missing") return this.reading.detail;
+    return error?.message ?? "waiting for the first answer";
+  }
+}
