@@ -1,1 +1,33 @@
 //! Tidegate, the edge runtime: a sandboxed metrics collector between Prometheus and its readers.
+//!
+//! The collector is a WebAssembly component without imports. This host compiles it, keeps it in
+//! its bounds, performs the fetches it asks for, feeds it what this machine says of itself, and
+//! serves its HTTP API and dashboard. It decides nothing about metrics.
+//!
+//! - [`config`]: the file and the flags.
+//! - [`engine`] and [`Artefact`]: wasmtime, and the compiled component with its cache.
+//! - [`GuestFactory`] and [`GuestMachine`]: one collector in its sandbox.
+//! - [`Collector`]: a guest that is replaced when it breaks.
+//! - [`NodeSource`]: the embedded source `node`.
+//! - [`http`] and [`server`]: the front.
+//! - [`serve`]: all of it together, which is what `tidegate serve` runs.
+
+mod artefact;
+mod assets;
+mod collector;
+pub mod config;
+pub mod engine;
+mod guest;
+pub mod http;
+mod node;
+mod serve;
+pub mod server;
+
+pub use artefact::{Artefact, COLLECTOR, Origin, cache_dir_default};
+pub use collector::{Collector, SharedCollector, StartError, Unavailable};
+pub use guest::{
+    ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestRecorded, GuestReply,
+    GuestResponse,
+};
+pub use node::NodeSource;
+pub use serve::{ServeError, Serving, prepare};

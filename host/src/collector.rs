@@ -1,0 +1,272 @@
+//! The running collector: a guest on a thread of its own, and a fresh one when it breaks.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tidegate_client::native::TokioClock;
+use tidegate_client::{Clock, Handle, MachineError, Transport, driver};
+use tidegate_core::{Config, Event, Level};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::guest::{ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestReply};
+
+/// How long after a first break the next guest starts: at once as far as people can tell.
+const RESTART_AFTER_MIN: Duration = Duration::from_millis(100);
+
+/// How long it takes at most, when guest after guest breaks: twice a minute is enough to notice
+/// that whatever broke them is gone.
+const RESTART_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// A guest that lived this long did not break from the start, so the next one is not held back.
+const STABLE_AFTER: Duration = Duration::from_secs(60);
+
+/// A collector that runs until it is closed. Shared by everyone who asks.
+#[derive(Debug)]
+pub struct Collector {
+    state: watch::Receiver<State>,
+    closing: watch::Sender<bool>,
+}
+
+type GuestHandle = Handle<GuestCommand, GuestReply>;
+
+#[derive(Clone, Debug)]
+enum State {
+    Up(GuestHandle),
+    /// It broke; the next one is on its way.
+    Down,
+    Closed,
+}
+
+impl Collector {
+    /// Starts a guest with this configuration on a thread of its own. `version` is what
+    /// `/api/v1/status/buildinfo` says.
+    ///
+    /// # Errors
+    /// The first guest cannot be started or refuses its configuration, or there is no thread for
+    /// it. What breaks later is logged and mended.
+    pub fn start<T>(
+        factory: GuestFactory,
+        config: Config,
+        version: &str,
+        transport: T,
+    ) -> Result<Self, StartError>
+    where
+        T: Transport + Send + 'static,
+    {
+        let clock = TokioClock::new();
+        let setup = Setup {
+            factory,
+            config,
+            version: version.to_owned(),
+            clock,
+        };
+        let first = setup.guest()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
+        let (state_sender, state) = watch::channel(State::Down);
+        let (closing, is_closing) = watch::channel(false);
+        let supervisor = Supervisor {
+            setup,
+            runtime,
+            transport,
+            state: state_sender,
+            is_closing,
+        };
+        // A step may take seconds and must not hold up anybody else's sockets.
+        thread::Builder::new()
+            .name("tidegate-guest".into())
+            .spawn(move || supervisor.run(first))
+            .map_err(StartError::Thread)?;
+        Ok(Self { state, closing })
+    }
+
+    /// Sends a command to the guest and waits for its reply. Dropping the future abandons it.
+    ///
+    /// # Errors
+    /// There is no guest now, or it broke over this or another command.
+    pub async fn call(&self, command: GuestCommand) -> Result<GuestReply, Unavailable> {
+        let handle = match &*self.state.borrow() {
+            State::Up(handle) => handle.clone(),
+            State::Down => return Err(Unavailable::Restarting),
+            State::Closed => return Err(Unavailable::Closed),
+        };
+        handle
+            .call(command)
+            .await
+            .map_err(|_| Unavailable::Restarting)
+    }
+
+    /// Waits until the first or next guest takes commands, or none will any more.
+    pub async fn ready(&self) {
+        let mut state = self.state.clone();
+        // The supervisor is gone only once it is closed.
+        let _ = state.wait_for(|state| !matches!(state, State::Down)).await;
+    }
+
+    /// Lets the guest reply to what it was sent, and ends it. Waits for the end.
+    pub async fn close(&self) {
+        self.closing.send_replace(true);
+        let handle = match &*self.state.borrow() {
+            State::Up(handle) => Some(handle.clone()),
+            State::Down | State::Closed => None,
+        };
+        if let Some(handle) = handle {
+            handle.close();
+        }
+        let mut state = self.state.clone();
+        let _ = state.wait_for(|state| matches!(state, State::Closed)).await;
+    }
+}
+
+/// What every guest is made of.
+struct Setup {
+    factory: GuestFactory,
+    config: Config,
+    version: String,
+    clock: TokioClock,
+}
+
+impl Setup {
+    fn guest(&self) -> Result<GuestMachine, StartError> {
+        let mut guest = self
+            .factory
+            .start()
+            .map_err(|error| StartError::Instance(format!("{error:#}")))?;
+        guest
+            .configure(&self.config, &self.version, self.clock.now())
+            .map_err(StartError::Configure)?;
+        Ok(guest)
+    }
+}
+
+struct Supervisor<T> {
+    setup: Setup,
+    runtime: Runtime,
+    transport: T,
+    state: watch::Sender<State>,
+    is_closing: watch::Receiver<bool>,
+}
+
+impl<T: Transport> Supervisor<T> {
+    fn run(mut self, first: GuestMachine) {
+        let mut next = Ok(first);
+        let mut restart_after = RESTART_AFTER_MIN;
+        loop {
+            let started = Instant::now();
+            let end = next.and_then(|guest| self.drive(guest).map_err(StartError::Broken));
+            let Err(error) = end else { break };
+            self.state.send_replace(State::Down);
+            if started.elapsed() >= STABLE_AFTER {
+                restart_after = RESTART_AFTER_MIN;
+            }
+            tracing::error!(error = %error, restart_after_ms = restart_after.as_millis(), "the collector broke: starting a fresh one, without what was in memory");
+            if self.closes_within(restart_after) {
+                break;
+            }
+            restart_after = (restart_after * 2).min(RESTART_AFTER_MAX);
+            next = self.setup.guest();
+        }
+        self.state.send_replace(State::Closed);
+    }
+
+    /// Drives one guest to its end.
+    fn drive(&self, guest: GuestMachine) -> Result<(), MachineError> {
+        let (handle, running) = driver(guest, &self.transport, &self.setup.clock, |event| {
+            log(&event)
+        });
+        self.state.send_replace(State::Up(handle.clone()));
+        // Whoever closed before the line above did not see this guest.
+        if *self.is_closing.borrow() {
+            handle.close();
+        }
+        drop(handle);
+        self.runtime.block_on(running)
+    }
+
+    fn closes_within(&mut self, time: Duration) -> bool {
+        let closing = self.is_closing.wait_for(|is_closing| *is_closing);
+        // Everybody who could ask being gone is closing, too.
+        self.runtime
+            .block_on(async { timeout(time, closing).await.is_ok() })
+    }
+}
+
+/// Logs an event of the guest. Its texts are on one line and bounded already.
+fn log(event: &Event) {
+    let Event {
+        level,
+        name,
+        source,
+        key,
+        detail,
+    } = event;
+    let key = key.as_deref();
+    match level {
+        Level::Debug => {
+            tracing::debug!(target: "tidegate::collector", source = %source, key, detail = %detail, "{name}")
+        }
+        Level::Info => {
+            tracing::info!(target: "tidegate::collector", source = %source, key, detail = %detail, "{name}")
+        }
+        Level::Warn => {
+            tracing::warn!(target: "tidegate::collector", source = %source, key, detail = %detail, "{name}")
+        }
+    }
+}
+
+/// Why there is no collector.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// No guest could be instantiated.
+    Instance(String),
+    /// It was not ready after it was configured.
+    Configure(ConfigureError),
+    /// It broke later.
+    Broken(MachineError),
+    /// The system has no thread for it.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instance(error) => write!(f, "cannot start a collector: {error}"),
+            Self::Configure(error) => error.fmt(f),
+            Self::Broken(error) => error.fmt(f),
+            Self::Thread(error) => write!(f, "cannot start the collector's thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Why a command has no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// The guest broke; a fresh one is about to take over.
+    Restarting,
+    /// The host is ending.
+    Closed,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Restarting => "the collector broke and is being restarted; try again in a moment",
+            Self::Closed => "tidegate is shutting down",
+        })
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// A collector shared between the front, the node source and whoever else asks.
+pub type SharedCollector = Arc<Collector>;

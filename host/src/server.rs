@@ -1,0 +1,242 @@
+//! Connections: taken up to a bound, held to their deadlines, drained at the end.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// How many connections are held at once: a thousand dashboards; more wait in the system's queue.
+pub const CONNECTIONS_MAX: usize = 1_024;
+
+/// How long a request's head may take, and a connection idle: 60 s, what scrapers keep between two
+/// scrapes.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What a request's head may have, in bytes: the longest target and room for headers.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// How long requests may take to end once the host is to end.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long accepting pauses when the system is out of files, so that some may close.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes the address to listen on.
+///
+/// # Errors
+/// Somebody else has it, it is not this machine's, or one must be privileged for it.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| BindError { address, source })
+}
+
+/// Serves until `stop` ends, then drains: lets requests in flight end, until [`DRAIN_TIME_MAX`].
+/// Returns how many connections had to be cut off.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) -> usize {
+    let (drain, draining) = watch::channel(false);
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let stream = tokio::select! {
+            () = &mut stop => break,
+            stream = accept(&listener, &permits) => stream,
+            // Takes note of ended connections, so that the set does not grow.
+            Some(_) = connections.join_next() => continue,
+        };
+        let (stream, permit) = stream;
+        let connection = serve_connection(stream, router.clone(), draining.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    drain.send_replace(true);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    let is_drained = timeout(DRAIN_TIME_MAX, drained).await.is_ok();
+    let cut_off = if is_drained { 0 } else { connections.len() };
+    connections.shutdown().await;
+    cut_off
+}
+
+/// The next connection, once there is room for it.
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
+    // The semaphore is never closed, so there always is a permit to wait for.
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, permit),
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot accept connections");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, mut draining: watch::Receiver<bool>) {
+    // Small responses should not wait for more.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        // A closed channel means that the host is ending just as much.
+        () = async { drop(draining.wait_for(|is_draining| *is_draining).await) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = %error, "a connection ended badly");
+    }
+}
+
+/// The address to listen on cannot be had.
+#[derive(Debug)]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, source } = self;
+        let port = address.port();
+        match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                write!(
+                    f,
+                    "cannot listen on {address}: the port is taken; stop who holds it (`{}` tells), or choose another with --listen {}:{}",
+                    who_holds(port),
+                    address.ip(),
+                    port.wrapping_add(1).max(1024)
+                )
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                write!(
+                    f,
+                    "cannot listen on {address}: this machine has no such address; 127.0.0.1 and 0.0.0.0 always work"
+                )
+            }
+            io::ErrorKind::PermissionDenied => {
+                write!(
+                    f,
+                    "cannot listen on {address}: not permitted; ports below 1024 need privileges, try --listen {}:9200",
+                    address.ip()
+                )
+            }
+            _ => write!(f, "cannot listen on {address}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// The command that names the process which holds a port.
+fn who_holds(port: u16) -> String {
+    if cfg!(target_os = "linux") {
+        format!("ss -ltnp 'sport = :{port}'")
+    } else if cfg!(windows) {
+        format!("netstat -ano | findstr :{port}")
+    } else {
+        format!("lsof -nP -iTCP:{port} -sTCP:LISTEN")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named_with_a_way_out() {
+        let (_held, address) = listener().await;
+        let error = bind(address).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("cannot listen on {address}: the port is taken")),
+            "{error}"
+        );
+        assert!(error.contains("--listen 127.0.0.1:"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_request_in_flight_is_answered_after_the_stop_and_nobody_new_is() {
+        let (listener, address) = listener().await;
+        let slow = get(|| async {
+            sleep(Duration::from_millis(200)).await;
+            "done"
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async { drop(stopped.await) };
+        let serving = tokio::spawn(serve(listener, Router::new().route("/slow", slow), stopped));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client
+            .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        sleep(Duration::from_millis(50)).await;
+        drop(stop);
+        let mut response = String::new();
+        client.read_to_string(&mut response).await.unwrap();
+        assert!(response.ends_with("done"), "{response}");
+        assert_eq!(serving.await.unwrap(), 0);
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_long_is_refused() {
+        let (listener, address) = listener().await;
+        tokio::spawn(serve(listener, Router::new(), std::future::pending()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET /{} HTTP/1.1\r\n", "x".repeat(2 * HEAD_BYTES_MAX));
+        let _ = client.write_all(head.as_bytes()).await;
+        let mut response = String::new();
+        let _ = client.read_to_string(&mut response).await;
+        assert!(
+            response.starts_with("HTTP/1.1 431") || response.starts_with("HTTP/1.1 414"),
+            "{response}"
+        );
+    }
+}
