@@ -85,8 +85,10 @@ pub(crate) const FOR_TEST: [Piece; 5] = [
 /// How the native program is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// Quick to build; shared with the tests.
+    /// Quick to build.
     Dev,
+    /// As `Dev`, together with all tests: what they want of shared dependencies would have some built twice.
+    DevWithTests,
     /// Quick to run.
     Release,
 }
@@ -199,8 +201,10 @@ fn dashboard(project: &Project) -> Result<()> {
 fn host(project: &Project, profile: Profile) -> Result<PathBuf> {
     let mut build = project.cargo();
     build.arg("build").args(NATIVE).args(["--bin", "tidegate"]);
-    if profile == Profile::Release {
-        build.arg("--release");
+    match profile {
+        Profile::Dev => {}
+        Profile::DevWithTests => drop(build.arg("--tests")),
+        Profile::Release => drop(build.arg("--release")),
     }
     cargo::build(
         &mut build,

@@ -61,7 +61,10 @@ impl Wanted<'_> {
     /// The file, if this line of cargo's messages announces it.
     fn file_in(&self, line: &str) -> Option<PathBuf> {
         let message: Value = serde_json::from_str(line).ok()?;
-        if message["reason"] != "compiler-artifact" || message["target"]["name"] != self.target {
+        let is_artifact =
+            message["reason"] == "compiler-artifact" && message["target"]["name"] == self.target;
+        // A program's unit tests go by the program's name.
+        if !is_artifact || message["profile"]["test"] == true {
             return None;
         }
         let Some(extension) = self.extension else {
@@ -101,6 +104,19 @@ mod tests {
         };
         assert_eq!(program.file_in(PROGRAM), Some(PathBuf::from("/t/tidegate")));
         assert_eq!(program.file_in(LIBRARY), None);
+    }
+
+    #[test]
+    fn a_programs_unit_tests_are_not_the_program() {
+        let tests = PROGRAM.replacen('{', r#"{"profile":{"test":true},"#, 1);
+        assert_eq!(
+            Wanted {
+                target: "tidegate",
+                extension: None
+            }
+            .file_in(&tests),
+            None
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The collector component: a wasm module wrapped by its contract, and proof that it imports nothing.
 
 use anyhow::{Context, Result, ensure};
-use wasmparser::{Parser, Payload};
+use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
+use wasmparser::types::TypesRef;
+use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 use wit_component::ComponentEncoder;
 
 /// Makes a component of a core module that carries its WIT world.
@@ -23,8 +25,12 @@ pub(crate) fn encode(module: &[u8]) -> Result<Vec<u8>> {
     Ok(component)
 }
 
-/// The names a component imports from outside; what its inner modules import from each other does not count.
+/// The names of what a component imports from outside and could act with.
+///
+/// The contract's types are imported too, in form; a type gives nothing to act with, unless it is a resource.
 fn imports(component: &[u8]) -> Result<Vec<String>> {
+    let types = Validator::new_with_features(WasmFeatures::all()).validate_all(component)?;
+    let types = types.as_ref();
     let mut names = Vec::new();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(component) {
@@ -35,18 +41,35 @@ fn imports(component: &[u8]) -> Result<Vec<String>> {
             depth = depth.saturating_sub(1);
         } else if let (0, Payload::ComponentImportSection(section)) = (depth, payload) {
             for import in section {
-                names.push(import?.name.name.to_owned());
+                let name = import?.name.name;
+                let item = types.component_item_for_import(name);
+                if item.is_none_or(|item| gives_power(types, &item.ty)) {
+                    names.push(name.to_owned());
+                }
             }
         }
     }
     Ok(names)
 }
 
+fn gives_power(types: TypesRef<'_>, entity: &ComponentEntityType) -> bool {
+    if let ComponentEntityType::Type { referenced, .. } = entity {
+        matches!(referenced, ComponentAnyTypeId::Resource(_))
+    } else if let ComponentEntityType::Instance(id) = entity {
+        types[*id]
+            .exports
+            .values()
+            .any(|item| gives_power(types, &item.ty))
+    } else {
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A component's preamble, and one import section with a function-free instance type before it.
+    /// A component's preamble.
     const EMPTY: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
     #[test]
@@ -55,12 +78,21 @@ mod tests {
     }
 
     #[test]
-    fn an_import_is_named() {
+    fn an_import_of_a_function_is_named() {
         let mut bytes = EMPTY.to_vec();
-        // Section 7: one type, an empty instance. Section 10: one import "env" of that instance type.
+        // Section 7: one type, a function without parameters and result. Section 10: one import "env" of that type.
+        bytes.extend([7, 5, 1, 0x40, 0, 1, 0]);
+        bytes.extend([10, 8, 1, 0, 3, b'e', b'n', b'v', 1, 0]);
+        assert_eq!(imports(&bytes).expect("well formed"), ["env"]);
+    }
+
+    #[test]
+    fn an_import_of_types_alone_gives_nothing_to_act_with() {
+        let mut bytes = EMPTY.to_vec();
+        // Section 7: one type, an empty instance. Section 10: one import "env" of that type.
         bytes.extend([7, 3, 1, 0x42, 0]);
         bytes.extend([10, 8, 1, 0, 3, b'e', b'n', b'v', 5, 0]);
-        assert_eq!(imports(&bytes).expect("well formed"), ["env"]);
+        assert_eq!(imports(&bytes).expect("well formed"), Vec::<String>::new());
     }
 
     #[test]

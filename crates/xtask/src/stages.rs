@@ -109,7 +109,9 @@ fn prepare(
     pieces: &[artefacts::Piece],
 ) -> Option<Option<PathBuf>> {
     report.stage("set-up", || setup::run(project, purpose.needs()))?;
-    report.stage("build", || artefacts::build(project, pieces, Profile::Dev))
+    report.stage("build", || {
+        artefacts::build(project, pieces, Profile::DevWithTests)
+    })
 }
 
 fn with_program<'a>(command: &'a mut Command, program: Option<&Path>) -> &'a mut Command {
