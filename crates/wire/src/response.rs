@@ -62,7 +62,7 @@ impl QueryResponse {
         }
     }
 
-    /// An estimate of the heap this holds, in bytes.
+    /// An estimate of the heap this holds, in bytes; the same on every target.
     pub fn byte_size(&self) -> usize {
         self.data.byte_size() + strings_size(&self.warnings) + strings_size(&self.infos)
     }
@@ -128,8 +128,13 @@ impl PartialEq for Data {
     }
 }
 
+/// What a [`String`] takes beside its text on a 64-bit machine; told so on every target.
+const STRING_BYTES: usize = 24;
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<String>() == STRING_BYTES);
+
 fn strings_size(strings: &Vec<String>) -> usize {
-    strings.capacity() * size_of::<String>() + strings.iter().map(String::capacity).sum::<usize>()
+    strings.capacity() * STRING_BYTES + strings.iter().map(String::capacity).sum::<usize>()
 }
 
 #[cfg(test)]
