@@ -3,15 +3,14 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { complaintsOf, launch } from "./support/chromium.mjs";
-import { artefact } from "./support/paths.mjs";
-import { firstDifference, scripts } from "./support/scripts.mjs";
+import { firstDifference, runner, scripts } from "./support/scripts.mjs";
 import { serve } from "./support/static.mjs";
 
 let server;
 let browser;
 
 before(async () => {
-  server = await serve(artefact("conformance", "conformance"));
+  server = await serve(runner().folder);
   browser = await launch();
 });
 
@@ -25,14 +24,16 @@ test("every script is answered in Chromium as in process", async (t) => {
   const complaints = await complaintsOf(page);
   await page.goto(server.url);
   const all = scripts();
-  const transcripts = await page.evaluate(async (scripts) => {
-    const module = await import("/conformance.js");
-    await module.default();
+  const play = async ([file, wasm, scripts]) => {
+    const module = await import(`/${file}`);
+    await module.default({ module_or_path: `/${wasm}` });
     return scripts.map(({ name, text }) => module.run_script(name, text));
-  }, all);
+  };
+  const transcripts = await page.evaluate(play, [runner().module, runner().wasm, all]);
   for (const [index, { name, expected }] of all.entries()) {
     await t.test(name, () => {
-      assert.equal(firstDifference(expected, transcripts[index]), "", `${name} differs in Chromium`);
+      const difference = firstDifference(expected, transcripts[index]);
+      if (difference !== "") assert.fail(`${name} differs in Chromium at ${difference}`);
     });
   }
   // A server for tests has no icon.

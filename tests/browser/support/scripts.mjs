@@ -2,7 +2,7 @@
 
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { root } from "./paths.mjs";
+import { artefact, root } from "./paths.mjs";
 
 /** Every script: its name, its text, its expected transcript. */
 export function scripts() {
@@ -23,4 +23,13 @@ export function firstDifference(expected, actual) {
   while (at < old.length && old[at] === now[at]) at += 1;
   const before = old.slice(Math.max(0, at - 4), at).map((line) => `    ${line}\n`);
   return `line ${at + 1}:\n${before.join("")}  - ${old[at] ?? "(end)"}\n  + ${now[at] ?? "(end)"}`;
+}
+
+/** The runner as wasm-bindgen made it: its folder, and the names of the module and of its wasm. */
+export function runner() {
+  const folder = artefact("conformance", "conformance");
+  const files = readdirSync(folder);
+  const [module, wasm] = [files.find((file) => file.endsWith(".js")), files.find((file) => file.endsWith(".wasm"))];
+  if (module === undefined || wasm === undefined) throw new Error(`${folder} lacks a module: run cargo xtask build conformance`);
+  return { folder, module, wasm };
 }

@@ -19,7 +19,7 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "browser")]
-mod browser;
+pub mod browser;
 mod cursor;
 #[cfg(not(target_arch = "wasm32"))]
 mod files;
