@@ -279,10 +279,7 @@ mod tests {
             ring.push(t_ms, 0.0).unwrap();
         }
         assert_eq!(ring.len(), POINTS_PER_SERIES_MAX);
-        assert_eq!(
-            ring.byte_size() - RING_BYTES,
-            POINTS_PER_SERIES_MAX * 16
-        );
+        assert_eq!(ring.byte_size() - RING_BYTES, POINTS_PER_SERIES_MAX * 16);
     }
 
     #[test]
