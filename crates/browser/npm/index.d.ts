@@ -11,7 +11,10 @@ export type Labels = Record<string, string>;
 
 /** A source that speaks the Prometheus HTTP API. */
 export interface SourceOptions {
-  /** Base URL; `/api/v1/query` is appended to its path. */
+  /**
+   * Base URL; `/api/v1/query` is appended to its path. In a page or worker it may be relative to that. A user and
+   * password in it are sent as basic authorization, and appear in no error or event.
+   */
   url: string;
   /** How long an answer counts as a hit. Default 30,000. */
   ttlMs?: number;
@@ -42,7 +45,7 @@ export interface TidegateOptions {
   sources: Record<string, string | SourceOptions>;
   /** What all cached answers may weigh. Default 64 MiB; 0 turns the cache off. */
   cacheBytesMax?: number;
-  /** Called for every event. */
+  /** Called for every event. What it throws is dropped. */
   onEvent?: (event: TidegateEvent) => void;
 }
 
@@ -85,14 +88,25 @@ interface AnswerBase {
   infos: string[];
 }
 
+/** A native histogram, as the source wrote it. */
+export interface Histogram {
+  /** Index of its series in `metrics`. */
+  series: number;
+  timestampMs: number;
+  /** `count`, `sum` and `buckets`, as in Prometheus' HTTP API. */
+  histogram: unknown;
+}
+
 /** One value per series. */
 export interface VectorAnswer extends AnswerBase {
   type: "vector";
   metrics: Labels[];
   /** Milliseconds since 1970, one per series. */
   timestampsMs: Float64Array;
-  /** One per series. */
+  /** One per series; NaN for a series whose sample is a native histogram. */
   values: Float64Array;
+  /** Absent where there are none. */
+  histograms?: Histogram[];
 }
 
 /** Many values per series; those of series `i` stand at `offsets[i]` up to, not including, `offsets[i + 1]`. */
@@ -103,6 +117,8 @@ export interface MatrixAnswer extends AnswerBase {
   offsets: Uint32Array;
   timestampsMs: Float64Array;
   values: Float64Array;
+  /** Absent where there are none; they take no place in `offsets`. */
+  histograms?: Histogram[];
 }
 
 export interface ScalarAnswer extends AnswerBase {
@@ -121,6 +137,7 @@ export type Answer = VectorAnswer | MatrixAnswer | ScalarAnswer | StringAnswer;
 
 /** Why there is no answer. */
 export class TidegateError extends Error {
+  constructor(kind: string, message: string, source?: string, status?: number);
   /**
    * One hyphenated word: `unknown-source`, `bad-data`, `execution`, `timeout`, `unavailable`,
    * `overloaded`, `config`, `closed`.
@@ -140,22 +157,29 @@ export interface Watch {
 
 /** A collector in this page, worker or Node process. */
 export class Tidegate {
-  /** Loads the WebAssembly module (once) and starts a collector. */
+  private constructor();
+  /**
+   * Loads the WebAssembly module (once) and starts a collector. Rejects with a `TidegateError` of kind `config` when
+   * an option is wrong, also when it is unknown.
+   */
   static create(options: TidegateOptions): Promise<Tidegate>;
   /** Asks once. Rejects with a `TidegateError`. */
   query(expr: string, options?: QueryOptions): Promise<Answer>;
   /** Asks again and again, and says each answer or error to the listener. */
   watch(expr: string, options: WatchOptions, listener: (answer: Answer | TidegateError) => void): Watch;
-  /** Ends every watch, cancels every fetch; pending queries reject with kind `closed`. */
+  /**
+   * Ends every watch, cancels every fetch; pending and later queries reject with kind `closed`. Until then timers
+   * keep a Node process alive.
+   */
   close(): void;
 }
 
 /**
- * The per-second increase between successive samples of each series of a matrix of counters; a
- * counter that falls has been reset and counts from 0. Series keep their order; a series of `n`
- * samples has `n - 1` increases (none for an empty one), each at the later sample's time.
+ * The per-second increase between successive samples of each series of a matrix of counters, at the later sample's
+ * time; a counter that falls has been reset and counts from 0. Series keep their order. A series has one increase less
+ * than it has samples, or fewer: a sample that is not finite is a gap, and one whose time does not rise is left out.
  */
-export function perSecond(matrix: MatrixAnswer): {
+export function perSecond(matrix: Pick<MatrixAnswer, "offsets" | "timestampsMs" | "values">): {
   offsets: Uint32Array;
   timestampsMs: Float64Array;
   values: Float64Array;

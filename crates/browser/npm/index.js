@@ -1,0 +1,157 @@
+// The package's API over the WebAssembly module: loads it, and turns plain objects into classes.
+
+import init, { Core, perSecond as rates } from "./tidegate.js";
+
+const EVERY_MS_DEFAULT = 15_000;
+
+const SOURCE_OPTIONS = [
+  "url", "ttlMs", "timeoutMs", "freshBelowMs", "warnPastMs", "unavailablePastMs", "probeIntervalMs",
+];
+const CREATE_OPTIONS = ["sources", "cacheBytesMax", "onEvent"];
+const QUERY_OPTIONS = ["source", "timeMs", "maxAgeMs", "allowStale", "timeoutMs"];
+
+export class TidegateError extends Error {
+  constructor(kind, message, source, status) {
+    super(message);
+    this.name = "TidegateError";
+    this.kind = kind;
+    if (source !== undefined) this.source = source;
+    if (status !== undefined) this.status = status;
+  }
+}
+
+export class Tidegate {
+  #core;
+  #watches = new Set();
+
+  constructor(core) {
+    if (!(core instanceof Core)) throw new TypeError("use Tidegate.create()");
+    this.#core = core;
+  }
+
+  static async create(options) {
+    const plain = checked(options);
+    await loaded();
+    try {
+      return new Tidegate(new Core(plain, options.onEvent));
+    } catch (error) {
+      throw tidegateError(error);
+    }
+  }
+
+  async query(expr, options) {
+    known(options, QUERY_OPTIONS, "query");
+    try {
+      return await this.#core.query(String(expr), options);
+    } catch (error) {
+      throw tidegateError(error);
+    }
+  }
+
+  watch(expr, options, listener) {
+    const { everyMs = EVERY_MS_DEFAULT, ...ask } = options ?? {};
+    if (!(everyMs > 0)) throw new TidegateError("config", `everyMs must be above 0, not ${everyMs}`);
+    if (typeof listener !== "function") throw new TidegateError("config", "watch needs a listener");
+    known(ask, QUERY_OPTIONS, "watch");
+    const watch = new Repeater(() => this.query(expr, ask), everyMs, listener, () => this.#watches.delete(watch));
+    this.#watches.add(watch);
+    watch.start();
+    return { stop: () => watch.stop() };
+  }
+
+  close() {
+    for (const watch of [...this.#watches]) watch.stop();
+    this.#core.close();
+  }
+}
+
+export function perSecond(matrix) {
+  return rates(matrix.offsets, matrix.timestampsMs, matrix.values);
+}
+
+/** Asks again and again until it is stopped. */
+class Repeater {
+  #ask;
+  #everyMs;
+  #listener;
+  #onStop;
+  #timer;
+  #stopped = false;
+
+  constructor(ask, everyMs, listener, onStop) {
+    this.#ask = ask;
+    this.#everyMs = everyMs;
+    this.#listener = listener;
+    this.#onStop = onStop;
+  }
+
+  async start() {
+    const began = performance.now();
+    const outcome = await this.#ask().catch((error) => error);
+    if (this.#stopped) return;
+    // Set before the listener runs: should it throw, the watch goes on and the runtime reports the error.
+    const leftMs = Math.max(0, this.#everyMs - (performance.now() - began));
+    this.#timer = setTimeout(() => this.start(), leftMs);
+    this.#listener(outcome);
+  }
+
+  stop() {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#onStop();
+  }
+}
+
+/** The options as the module takes them: sources as pairs, in the order in which they were written. */
+function checked(options) {
+  if (options === null || typeof options !== "object" || options.sources === null || typeof options.sources !== "object") {
+    throw new TidegateError("config", "create needs an object with sources: { name: url }");
+  }
+  known(options, CREATE_OPTIONS, "create");
+  if (options.onEvent !== undefined && typeof options.onEvent !== "function") {
+    throw new TidegateError("config", "onEvent must be a function");
+  }
+  const sources = Object.entries(options.sources).map(([name, source]) => {
+    if (typeof source === "string") return [name, { url: source }];
+    known(source, SOURCE_OPTIONS, `source ${name}`);
+    if (typeof source?.url !== "string") throw new TidegateError("config", `source ${name} needs a url`);
+    return [name, source];
+  });
+  return { sources, cacheBytesMax: options.cacheBytesMax };
+}
+
+/** Refuses an option that nobody reads: it is a slip of the pen. */
+function known(options, names, where) {
+  for (const name of Object.keys(options ?? {})) {
+    if (!names.includes(name)) {
+      throw new TidegateError("config", `${where} has no option ${JSON.stringify(name)}; there are ${names.join(", ")}`);
+    }
+  }
+}
+
+function tidegateError(error) {
+  if (typeof error?.kind !== "string") return error;
+  return new TidegateError(error.kind, error.message, error.source, error.status);
+}
+
+let loading;
+
+/** Loads the module once; a failed attempt is made again by the next caller. */
+function loaded() {
+  loading ??= load().catch((error) => {
+    loading = undefined;
+    throw error;
+  });
+  return loading;
+}
+
+async function load() {
+  // In this very form bundlers recognise the file and bring it along.
+  const url = new URL("tidegate_bg.wasm", import.meta.url);
+  if (url.protocol !== "file:") return init({ module_or_path: url });
+  // Node's fetch does not read files. The name stands apart so that no bundler looks for it.
+  const files = "node:fs/promises";
+  const { readFile } = await import(/* @vite-ignore */ files);
+  return init({ module_or_path: await readFile(url) });
+}

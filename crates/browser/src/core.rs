@@ -1,0 +1,98 @@
+//! The collector as JavaScript holds it.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt;
+use futures_util::future::{AbortHandle, Abortable};
+use js_sys::{Function, Promise};
+use tidegate_api::{Command, Front, Reply};
+use tidegate_client::{Clock, Handle, driver};
+use tidegate_core::{Event, Level};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::{future_to_promise, spawn_local};
+
+use crate::address::Address;
+use crate::clock::GlobalClock;
+use crate::object::Record;
+use crate::options::{self, CreateOptions, QueryOptions};
+use crate::transport::FetchTransport;
+use crate::{answer, failure};
+
+/// A collector and the loop that drives it. Errors are plain objects with `kind` and `message`.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Core {
+    handle: Handle<Command, Reply>,
+    running: AbortHandle,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// Starts a collector. `options` are those of `create`, but with the sources as pairs of name
+    /// and options.
+    ///
+    /// # Errors
+    /// What is wrong with the options.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: JsValue, on_event: Option<Function>) -> Result<Self, JsValue> {
+        let options: CreateOptions = options::read_whole(options).map_err(failure::config)?;
+        let config = options.config().map_err(failure::config)?;
+        let mut sources = BTreeMap::new();
+        for (name, source) in &options.sources {
+            let address = Address::parse(&source.url);
+            let address =
+                address.map_err(|error| failure::config(format!("source {name}: {error}")))?;
+            sources.insert(name.clone(), address);
+        }
+        let clock = GlobalClock;
+        let front =
+            Front::new(config, env!("CARGO_PKG_VERSION"), clock.now()).map_err(failure::config)?;
+        let observer = move |event: Event| {
+            if let Some(on_event) = &on_event {
+                // A listener that throws is not the collector's affair.
+                let _ = on_event.call1(&JsValue::UNDEFINED, &event_object(&event));
+            }
+        };
+        let (handle, run) = driver(front, FetchTransport { sources }, clock, observer);
+        let (running, registration) = AbortHandle::new_pair();
+        spawn_local(Abortable::new(run, registration).map(drop));
+        Ok(Self { handle, running })
+    }
+
+    /// Asks once; gives an answer or rejects.
+    pub fn query(&self, expr: String, options: JsValue) -> Promise {
+        let handle = self.handle.clone();
+        future_to_promise(async move {
+            let options: QueryOptions = options::read(options).map_err(failure::config)?;
+            let ask = options.ask(expr).map_err(failure::config)?;
+            match handle.query(ask).await {
+                Ok(answer) => Ok(answer::object(&answer)),
+                Err(error) => Err(failure::query(&error)),
+            }
+        })
+    }
+
+    /// Ends the collector: fetches are given up, whoever waits is told that it is closed.
+    pub fn close(&self) {
+        self.running.abort();
+    }
+}
+
+fn event_object(event: &Event) -> JsValue {
+    Record::new()
+        .with("level", level(event.level))
+        .with("name", event.name)
+        .with("source", &*event.source)
+        .with_some("key", event.key.as_deref())
+        .with("detail", event.detail.as_str())
+        .finish()
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+    }
+}
