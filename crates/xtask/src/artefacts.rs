@@ -148,7 +148,7 @@ fn npm_package(project: &Project) -> Result<()> {
     made_from(project, "npm", print, &output, |task| {
         let draft = Draft::new(project, "npm.draft")?;
         task.detail("wasm-bindgen");
-        let wasm = bind(&module, &draft.0)?;
+        let wasm = bind(&module, &draft.0, "tidegate")?;
         if wasm_opt.exists() {
             task.detail("wasm-opt");
             optimise(&wasm_opt, &wasm)?;
@@ -173,7 +173,7 @@ fn conformance(project: &Project) -> Result<()> {
         &output,
         |_| {
             let draft = Draft::new(project, "conformance.draft")?;
-            bind(&module, &draft.0)?;
+            bind(&module, &draft.0, "tidegate_conformance")?;
             fs::create_dir_all(&output)?;
             stamp::sync_folder(&draft.0, &output)
         },
@@ -258,17 +258,17 @@ fn made_from(
     stamp::write(project, name, &print)
 }
 
-/// Writes JavaScript, types and wasm for the `web` platform into a folder; gives back the wasm file.
+/// Writes JavaScript, types and wasm for the `web` platform into a folder, under this name; gives back the wasm file.
 ///
 /// Node 18 and Chromium both load that form, the wasm's bytes or address given.
-fn bind(module: &Path, folder: &Path) -> Result<PathBuf> {
+fn bind(module: &Path, folder: &Path, name: &str) -> Result<PathBuf> {
     Bindgen::new()
         .input_path(module)
+        .out_name(name)
         .web(true)
         .and_then(|bindgen| bindgen.typescript(true).generate(folder))
         .with_context(|| format!("wasm-bindgen cannot bind {}", module.display()))?;
-    let stem = module.file_stem().unwrap_or_default().to_string_lossy();
-    Ok(folder.join(format!("{stem}_bg.wasm")))
+    Ok(folder.join(format!("{name}_bg.wasm")))
 }
 
 fn optimise(wasm_opt: &Path, wasm: &Path) -> Result<()> {
