@@ -28,8 +28,8 @@ use crate::{component, process};
 /// would only add features that the host does not need.
 pub(crate) const NATIVE: [&str; 3] = ["--workspace", "--exclude", "tidegate-xtask"];
 
-/// Changes whenever a piece is made in another way from the same input.
-const RECIPE: &str = "1";
+/// How the pieces are made; they are made again when it changes, even from the same input.
+const RECIPE: &str = concat!(include_str!("artefacts.rs"), include_str!("component.rs"));
 
 /// What wasm-opt may use: all of it is in every browser and Node we support, and the compiler uses it by default.
 const WASM_FEATURES: [&str; 7] = [
