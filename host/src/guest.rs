@@ -27,7 +27,7 @@ pub(crate) mod bindings {
     wasmtime::component::bindgen!({ path: "wit", world: "collector" });
 }
 
-use bindings::tidegate::collector::types as wit;
+use bindings::exports::tidegate::collector::machine as wit;
 
 /// The command that configures a guest; no other command has this id.
 const CONFIGURE: u64 = u64::MAX;
@@ -168,6 +168,7 @@ impl GuestMachine {
             wall_ms: now.wall.0,
         };
         self.exports
+            .tidegate_collector_machine()
             .call_step(&mut self.store, now, inputs)
             .map_err(|trap| MachineError::new(convert::one_line(&format!("{trap:#}"))))
     }

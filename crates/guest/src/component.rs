@@ -22,7 +22,7 @@ pub(crate) mod bindings {
     use super::Component;
 }
 
-use bindings::{Input, Now, Output};
+use bindings::exports::tidegate::collector::machine::{Guest, Input, Now, Output};
 
 thread_local! {
     /// A component has one thread and one collector, for its whole life.
@@ -33,7 +33,7 @@ thread_local! {
 #[derive(Debug)]
 pub struct Component;
 
-impl bindings::Guest for Component {
+impl Guest for Component {
     fn step(now: Now, inputs: Vec<Input>) -> Vec<Output> {
         INSTANCE.with_borrow_mut(|instance| instance.step(now, inputs))
     }

@@ -10,10 +10,9 @@ use tidegate_core::{
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
-use crate::component::bindings;
-use crate::component::bindings::tidegate::collector::types as wit;
+use crate::component::bindings::exports::tidegate::collector::machine as wit;
 
-pub(crate) fn now(now: bindings::Now) -> Now {
+pub(crate) fn now(now: wit::Now) -> Now {
     Now {
         mono: Instant::from_nanos(now.mono_ns),
         wall: UnixMillis(now.wall_ms),
@@ -170,15 +169,15 @@ fn fetch_error(error: wit::FetchError) -> FetchError {
 pub(crate) fn output(
     output: Output<Reply>,
     unreadable: impl FnOnce(CommandId) -> Unreadable,
-) -> bindings::Output {
+) -> wit::Output {
     match output {
-        Output::Fetch(fetch) => bindings::Output::Fetch(fetch_order(fetch)),
-        Output::Cancel(id) => bindings::Output::Cancel(id.0),
+        Output::Fetch(fetch) => wit::Output::Fetch(fetch_order(fetch)),
+        Output::Cancel(id) => wit::Output::Cancel(id.0),
         Output::Reply(id, reply) => {
-            bindings::Output::Reply((id.0, self::reply(reply, || unreadable(id))))
+            wit::Output::Reply((id.0, self::reply(reply, || unreadable(id))))
         }
-        Output::Event(event) => bindings::Output::Event(self::event(event)),
-        Output::Wait(deadline) => bindings::Output::Wait(deadline.map(self::deadline)),
+        Output::Event(event) => wit::Output::Event(self::event(event)),
+        Output::Wait(deadline) => wit::Output::Wait(deadline.map(self::deadline)),
     }
 }
 

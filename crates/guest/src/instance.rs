@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use tidegate_api::{Command, CommandId, Front, Input};
 
-use crate::component::bindings;
-use crate::component::bindings::tidegate::collector::types as wit;
+use crate::component::bindings::exports::tidegate::collector::machine as wit;
 use crate::convert;
 
 /// What a request gets before there is a collector: a server that is not ready yet.
@@ -26,11 +25,7 @@ impl Instance {
     }
 
     /// One step, in the contract's words.
-    pub(crate) fn step(
-        &mut self,
-        now: bindings::Now,
-        inputs: Vec<bindings::Input>,
-    ) -> Vec<bindings::Output> {
+    pub(crate) fn step(&mut self, now: wit::Now, inputs: Vec<wit::Input>) -> Vec<wit::Output> {
         let now = convert::now(now);
         let mut outputs = Vec::new();
         let mut taken = Vec::with_capacity(inputs.len());
@@ -38,35 +33,33 @@ impl Instance {
         let mut unreadable = BTreeMap::new();
         for input in inputs {
             match input {
-                bindings::Input::Command((id, wit::Command::Configure(config))) => {
+                wit::Input::Command((id, wit::Command::Configure(config))) => {
                     let configured = wit::Reply::Configured(self.configure(config, now));
-                    outputs.push(bindings::Output::Reply((id, configured)));
+                    outputs.push(wit::Output::Reply((id, configured)));
                 }
-                bindings::Input::Command((id, command)) if self.front.is_none() => {
-                    outputs.push(bindings::Output::Reply((id, unconfigured(&command))));
+                wit::Input::Command((id, command)) if self.front.is_none() => {
+                    outputs.push(wit::Output::Reply((id, unconfigured(&command))));
                 }
-                bindings::Input::Command((id, wit::Command::Http(request))) => {
+                wit::Input::Command((id, wit::Command::Http(request))) => {
                     taken.push(Input::Command(
                         CommandId(id),
                         Command::Http(convert::http_request(request)),
                     ));
                 }
-                bindings::Input::Command((id, wit::Command::Record(batch))) => {
+                wit::Input::Command((id, wit::Command::Record(batch))) => {
                     let (record, rest) = convert::record(batch);
                     unreadable.insert(CommandId(id), rest);
                     taken.push(Input::Command(CommandId(id), Command::Record(record)));
                 }
-                bindings::Input::Abandon(id) => taken.push(Input::Abandon(CommandId(id))),
-                bindings::Input::Response((id, result)) => {
-                    taken.push(convert::response(id, result))
-                }
+                wit::Input::Abandon(id) => taken.push(Input::Abandon(CommandId(id))),
+                wit::Input::Response((id, result)) => taken.push(convert::response(id, result)),
             }
         }
         match &mut self.front {
             Some(front) => outputs.extend(front.step(taken, now).into_iter().map(|output| {
                 convert::output(output, |id| unreadable.remove(&id).unwrap_or_default())
             })),
-            None => outputs.push(bindings::Output::Wait(None)),
+            None => outputs.push(wit::Output::Wait(None)),
         }
         outputs
     }
@@ -99,9 +92,9 @@ fn unconfigured(command: &wit::Command) -> wit::Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bindings::{Input as In, Output as Out};
+    use wit::{Input as In, Output as Out};
 
-    const NOW: bindings::Now = bindings::Now {
+    const NOW: wit::Now = wit::Now {
         mono_ns: 5,
         wall_ms: 1_700_000_000_000,
     };
