@@ -6,8 +6,8 @@ import type { Thresholds } from "./freshness.js";
 /** What the live panels' collector calls this server. */
 export const LIVE = "tidegate";
 
-/** Numbers which are recorded every second are old soon: two missed polls make them stale. */
-export const LIVE_LIMITS: Thresholds = { freshBelowMs: 5_000, unavailablePastMs: 30_000 };
+/** Numbers are recorded every second, those of file systems every five: twice that is stale. */
+export const LIVE_LIMITS: Thresholds = { freshBelowMs: 10_000, unavailablePastMs: 30_000 };
 
 /** The collector's defaults, for everything typed into the query box. */
 export const QUERY_LIMITS: Thresholds = { freshBelowMs: 60_000, unavailablePastMs: 300_000 };
@@ -30,7 +30,7 @@ export function liveCollector(url: string): Promise<Tidegate> {
         ttlMs: LIVE_TTL_MS,
         timeoutMs: LIVE_TIMEOUT_MS,
         freshBelowMs: LIVE_LIMITS.freshBelowMs,
-        warnPastMs: LIVE_LIMITS.freshBelowMs * 2,
+        warnPastMs: (LIVE_LIMITS.freshBelowMs + LIVE_LIMITS.unavailablePastMs) / 2,
         unavailablePastMs: LIVE_LIMITS.unavailablePastMs,
       },
     },

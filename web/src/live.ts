@@ -10,8 +10,8 @@ export interface Topic {
   derive: (answer: MatrixAnswer) => Batch;
 }
 
-/** Long enough that a late poll leaves no gap. */
-const TAIL_S = 10;
+/** Longer than a gap may be, so that polls which follow on each other overlap. */
+const TAIL_S = 15;
 /** Windows to fall back on when the server refuses a long one for its size. */
 const WINDOWS_S = [3600, 900, 300, 60];
 const TAIL = `[${TAIL_S}s]`;

@@ -35,6 +35,8 @@ const POLL_HIDDEN_MS = 15_000;
 const TICK_MS = 250;
 /** The feeds answer one after the other within this. */
 const SETTLE_MS = 60;
+/** Narrower charts would race. */
+const SHOWN_S_MIN = 60;
 const SOURCES_EVERY_MS = 15_000;
 
 const panels = [cpu, memory, load, network, disk, filesystem].map((subject) => new Panel(subject));
@@ -146,7 +148,7 @@ function requestDraw(): void {
   setTimeout(() => requestAnimationFrame(() => {
     drawing = false;
     if (!paused) drawnUntil = newest() ?? drawnUntil;
-    for (const panel of panels) panel.draw(drawnUntil, windowS);
+    for (const panel of panels) panel.draw(drawnUntil - shownS(), drawnUntil);
   }), SETTLE_MS);
 }
 
@@ -154,6 +156,13 @@ function requestDraw(): void {
 function newest(): number | null {
   const lasts = feeds.map((feed) => feed.table.last).filter((last) => last !== null);
   return lasts.length === 0 ? null : Math.max(...lasts);
+}
+
+/** How much the charts show: the window, or less while there is not so much yet, so that they are full from the start. */
+function shownS(): number {
+  const firsts = feeds.map((feed) => feed.table.first).filter((first) => first !== null);
+  const there = drawnUntil - Math.min(drawnUntil, ...firsts);
+  return Math.min(windowS, Math.max(SHOWN_S_MIN, there));
 }
 
 function tick(): void {

@@ -58,13 +58,13 @@ export class Panel {
     this.tile.read(this.subject.read(feed.table));
   }
 
-  /** Draws up to `to` (seconds since 1970), the chart `windowS` seconds wide. */
-  draw(to: number, windowS: number): void {
+  /** Draws what lies between two times (seconds since 1970). */
+  draw(from: number, to: number): void {
     const table = this.feed?.table;
     if (table === undefined) return;
     const { spark, chart } = this.subject;
-    this.tile.draw(table.times, spark.cells(table), to, spark.top(table));
-    if (chart !== undefined) this.chart?.update(table, chart.lines(table), to - windowS, to);
+    this.tile.draw(table.times, spark.cells(table), from, to, spark.top(table));
+    if (chart !== undefined) this.chart?.update(table, chart.lines(table), from, to);
   }
 
   /** Lets the ages grow. Returns what the panel's data counts as by now. */

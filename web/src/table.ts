@@ -9,8 +9,8 @@ export interface Batch {
   columns: Map<string, Cell[]>;
 }
 
-/** Samples further apart than this are not joined by a line. */
-export const GAP_S = 5;
+/** Samples further apart than this are not joined by a line: twice what the slowest metrics take, and a bit. */
+export const GAP_S = 12;
 
 export class Table {
   times: number[] = [];

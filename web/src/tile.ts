@@ -16,7 +16,7 @@ export interface Reading {
   detail: string;
 }
 
-/** How much of the past a sparkline shows. */
+/** How much of the past a sparkline shows at most. */
 const SPARK_S = 180;
 
 export class Tile {
@@ -44,8 +44,9 @@ export class Tile {
     this.reading = reading;
   }
 
-  draw(times: readonly number[], cells: readonly Cell[], to: number, top: number): void {
-    this.spark.update(times, cells, to - SPARK_S, to, top);
+  /** Draws the sparkline of what lies between two times (seconds since 1970), or of the end of it. */
+  draw(times: readonly number[], cells: readonly Cell[], from: number, to: number, top: number): void {
+    this.spark.update(times, cells, Math.max(from, to - SPARK_S), to, top);
   }
 
   /** Writes the number as long as it counts for something. Returns what it counts as. */

@@ -94,15 +94,17 @@ class Devices {
     });
   }
 
-  /** The busiest devices; a choice once made lasts while its devices do and no place is free. */
+  /** The busiest devices, idle ones if there are no others; a device once chosen stays as long as it exists. */
   private choose(table: Table): string[] {
     const known = [...table.columns.keys()].filter((name) => name.startsWith("in:")).map((name) => name.slice(3));
     const kept = this.chosen.filter((device) => known.includes(device));
     const traffic = (device: string): number =>
       ["in", "out"].reduce((sum, side) => sum + total(table.columns.get(`${side}:${device}`)), 0);
-    const others = known
+    const all = known
       .filter((device) => !kept.includes(device))
-      .map((device) => ({ device, secondary: this.secondary.test(device), traffic: traffic(device) }))
+      .map((device) => ({ device, secondary: this.secondary.test(device), traffic: traffic(device) }));
+    const busy = all.filter((device) => device.traffic > 0);
+    const others = (busy.length + kept.length > 0 ? busy : all)
       .sort((a, b) => Number(a.secondary) - Number(b.secondary) || b.traffic - a.traffic);
     this.chosen = [...kept, ...others.map(({ device }) => device)].slice(0, DEVICES_MAX);
     return this.chosen;

@@ -12,5 +12,5 @@ export const network = flow({
   out: "node_network_transmit_bytes_total",
   signs: ["↓", "↑"],
   // The loopback device, and what containers and bridges carry on towards a real one.
-  secondary: /^(lo|veth.*|br-.*|docker.*|virbr.*|cali.*|flannel.*|cni.*)$/,
+  secondary: /^(lo|veth.*|br-.*|docker.*|ifb.*|dummy.*|virbr.*|cali.*|flannel.*|cni.*)$/,
 });
