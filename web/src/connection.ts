@@ -19,7 +19,7 @@ export class Connection {
   readonly banner = el("div", { class: "banner", testid: "banner", attrs: { role: "status" } });
   private readonly word = el("span", {}, WORDS.connecting);
   private lostAtMs: number | null = null;
-  private state: State = "connecting";
+  private wasLive = false;
 
   constructor() {
     this.node.append(el("span", { class: "connection-dot", attrs: { "aria-hidden": "true" } }), this.word);
@@ -30,7 +30,7 @@ export class Connection {
   set(state: State, why = "", refused = false): void {
     if (state === "lost") this.lostAtMs ??= Date.now();
     else this.lostAtMs = null;
-    this.state = state;
+    this.wasLive ||= state === "live";
     this.node.dataset["state"] = state;
     setText(this.word, WORDS[state]);
     this.banner.hidden = state !== "lost" && state !== "failed";
@@ -38,22 +38,22 @@ export class Connection {
     if (state === "lost") this.tell(why, refused);
   }
 
-  get current(): State {
-    return this.state;
-  }
-
   /** The same words as long as nothing changes, so that a screen reader says them once. */
   private tell(why: string, refused: boolean): void {
     const since = this.lostAtMs ?? Date.now();
-    const gone = Date.now() - since > LIVE_LIMITS.unavailablePastMs;
-    const numbers = gone
-      ? "The last numbers are too old to show."
-      : `The last numbers stay, marked stale, and are dropped after ${span(LIVE_LIMITS.unavailablePastMs / 1000)}.`;
+    const numbers = this.numbersSince(since);
     setText(
       this.banner,
       `The server ${refused ? "has refused to answer" : "has not answered"} since ${clock(since)}` +
         `${why === "" ? "" : ` (${why})`}. ${numbers} ` +
         "The page asks again every second and goes on by itself.",
     );
+  }
+
+  /** What becomes of the numbers on the page. */
+  private numbersSince(lostAtMs: number): string {
+    if (!this.wasLive) return "Nothing is shown yet.";
+    if (Date.now() - lostAtMs > LIVE_LIMITS.unavailablePastMs) return "The last numbers are too old to show.";
+    return `The last numbers stay, marked stale, and are dropped after ${span(LIVE_LIMITS.unavailablePastMs / 1000)}.`;
   }
 }

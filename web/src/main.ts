@@ -71,7 +71,7 @@ function mount(): void {
 
 async function start(): Promise<void> {
   const origin = location.origin;
-  const sources = await listSources(origin);
+  const sources = await firstSources(origin);
   const machine = machineSource(sources, origin);
   offer(sources, machine);
   const tidegate = await liveCollector(machine.url);
@@ -88,16 +88,24 @@ async function start(): Promise<void> {
   restart();
   setInterval(tick, TICK_MS);
   setInterval(() => {
-    if (!document.hidden) void listSources(origin).then((list) => offer(list, machine));
+    if (!document.hidden) void listSources(origin).then((list) => offer(list ?? sources, machine));
   }, SOURCES_EVERY_MS);
 }
 
-function offer(sources: Source[], machine: Source): void {
-  if (sources.length > 0 || connection.current === "connecting") {
-    // `local` and what is pushed into it hold what the machine's source answers from.
-    const others = sources.filter(({ name, kind }) => name !== machine.name && kind !== "local" && kind !== "push");
-    queries.offer([machine, ...others]);
+/** The server's sources, as soon as it answers: which one to ask for the machine depends on them. */
+async function firstSources(origin: string): Promise<Source[]> {
+  for (;;) {
+    const sources = await listSources(origin);
+    if (sources !== null) return sources;
+    connection.set("lost", "/health does not answer");
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
+}
+
+function offer(sources: Source[], machine: Source): void {
+  // `local` and what is pushed into it hold what the machine's source answers from.
+  const others = sources.filter(({ name, kind }) => name !== machine.name && kind !== "local" && kind !== "push");
+  queries.offer([machine, ...others]);
 }
 
 /** Begins polling anew at the pace that fits: not while paused, slowly while nobody looks. */

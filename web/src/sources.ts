@@ -15,13 +15,17 @@ const TIMEOUT_MS = 3000;
 /** More sources than this are no list a person chooses from. */
 const SOURCES_MAX = 100;
 
-/** What `/health` lists; empty when there is no such list. Never rejects. */
-export async function listSources(origin: string): Promise<Source[]> {
+/** What `/health` lists; empty when the server has no such list, `null` when it does not answer. Never rejects. */
+export async function listSources(origin: string): Promise<Source[] | null> {
   try {
     const response = await fetch(`${origin}/health`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    return parseSources(await response.json(), origin);
+    const body: unknown = await response.json().catch((error: unknown) => {
+      if (error instanceof SyntaxError) return null;
+      throw error;
+    });
+    return parseSources(body, origin);
   } catch {
-    return [];
+    return null;
   }
 }
 
