@@ -1,6 +1,6 @@
 // Shows what a question brought: a table of values, a chart of a matrix, or the error in the source's own words.
 
-import { TidegateError, type Answer, type MatrixAnswer, type VectorAnswer } from "tidegate";
+import { TidegateError, type Answer, type Labels, type MatrixAnswer, type VectorAnswer } from "tidegate";
 import { Chart, type Line } from "./chart.js";
 import { gather } from "./derive.js";
 import { el } from "./dom.js";
@@ -9,6 +9,8 @@ import { Table } from "./table.js";
 
 /** More rows are cut off, and the cut is said. */
 const ROWS_MAX = 500;
+/** With more labels than this the values would be out of sight; each series is then written in one cell. */
+const LABEL_COLUMNS_MAX = 6;
 /** More lines are not drawn, and that is said. */
 const LINES_MAX = 20;
 /** A longer label value is shown by its beginning; the whole of it is in its title. */
@@ -63,15 +65,12 @@ function single(value: string, timestampMs: number): HTMLElement {
 
 function vector(answer: VectorAnswer): HTMLElement {
   const shown = answer.metrics.slice(0, ROWS_MAX);
-  const labels = [...new Set(shown.flatMap((metric) => Object.keys(metric)))].filter((name) => name !== "__name__").sort();
-  const named = shown.some((metric) => metric["__name__"] !== undefined);
-  const head = [...(named ? ["metric"] : []), ...labels];
+  const { head, cells } = labelColumns(shown);
   const rows = shown.map((metric, at) =>
     el(
       "tr",
       {},
-      ...(named ? [cell(metric["__name__"] ?? "")] : []),
-      ...labels.map((name) => cell(metric[name] ?? "")),
+      ...cells(metric).map(cell),
       el("td", { class: "num" }, exact(answer.values[at] ?? NaN)),
       el("td", { class: "num when" }, clock(answer.timestampsMs[at] ?? NaN)),
     ),
@@ -101,6 +100,17 @@ function vector(answer: VectorAnswer): HTMLElement {
       ),
     ),
   );
+}
+
+/** How the series are told apart: a column per label, or one for all where they are many. */
+function labelColumns(metrics: readonly Labels[]): { head: string[]; cells: (metric: Labels) => string[] } {
+  const labels = [...new Set(metrics.flatMap((metric) => Object.keys(metric)))].filter((name) => name !== "__name__").sort();
+  if (labels.length > LABEL_COLUMNS_MAX) return { head: ["series"], cells: (metric) => [seriesName(metric)] };
+  const named = metrics.some((metric) => metric["__name__"] !== undefined);
+  return {
+    head: [...(named ? ["metric"] : []), ...labels],
+    cells: (metric) => [...(named ? ["__name__"] : []), ...labels].map((name) => metric[name] ?? ""),
+  };
 }
 
 function cell(text: string): HTMLElement {
