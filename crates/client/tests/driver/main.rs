@@ -1,0 +1,5 @@
+//! The driver on a stage: a network and a clock that do what the test says, polled by hand.
+
+mod puppet;
+mod stage;
+mod stories;
