@@ -1,0 +1,183 @@
+//! The whole host over real sockets: the guest answers, the bounds hold, the end is orderly.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tidegate_host::config::HostConfig;
+use tidegate_host::prepare;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// Compiled code is shared between runs of the tests: making it takes seconds.
+const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled");
+
+/// Nothing here takes longer unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Host {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl Host {
+    async fn start(config: &str) -> Self {
+        let config = format!("listen = \"127.0.0.1:0\"\n{config}");
+        let config = HostConfig::parse(&config, "test.toml").unwrap();
+        let serving = prepare(&config, Some(Path::new(CACHE))).await.unwrap();
+        let address = serving.address();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(serving.run(async { drop(stopped.await) }));
+        Self {
+            address,
+            stop,
+            running,
+        }
+    }
+
+    async fn get(&self, target: &str) -> (u16, String) {
+        self.send(
+            format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes(),
+        )
+        .await
+    }
+
+    /// Sends a whole request; gives the status and everything that came back.
+    async fn send(&self, request: &[u8]) -> (u16, String) {
+        let exchange = async {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            // A host that refuses does not read to the end.
+            let _ = stream.write_all(request).await;
+            let mut response = Vec::new();
+            let _ = stream.read_to_end(&mut response).await;
+            String::from_utf8_lossy(&response).into_owned()
+        };
+        let response = timeout(PATIENCE, exchange)
+            .await
+            .expect("an answer in time");
+        let status = response.get(9..12).and_then(|status| status.parse().ok());
+        (
+            status.unwrap_or_else(|| panic!("no HTTP: {response:?}")),
+            response,
+        )
+    }
+
+    async fn end(self) {
+        drop(self.stop);
+        timeout(PATIENCE, self.running)
+            .await
+            .expect("an end in time")
+            .unwrap();
+    }
+}
+
+/// Asks until the answer contains `wanted`.
+async fn until(host: &Host, target: &str, wanted: &str) -> String {
+    let asked = async {
+        loop {
+            let (_, response) = host.get(target).await;
+            if response.contains(wanted) {
+                return response;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, asked)
+        .await
+        .unwrap_or_else(|_| panic!("{target} never said {wanted}"))
+}
+
+#[tokio::test]
+async fn the_node_source_is_live_and_the_api_answers() {
+    let host = Host::start("[node]\ninterval = \"100ms\"\n").await;
+    let load = until(
+        &host,
+        "/api/v1/query?query=node_load1",
+        "\"__name__\":\"node_load1\"",
+    )
+    .await;
+    assert!(load.contains("\"status\":\"success\""), "{load}");
+    assert!(load.contains("x-content-type-options: nosniff"), "{load}");
+    assert_eq!(host.get("/health").await.0, 200);
+    assert_eq!(host.get("/stats").await.0, 200);
+    let (status, metrics) = host.get("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(metrics.contains("# TYPE "), "{metrics}");
+    host.end().await;
+}
+
+#[tokio::test]
+async fn a_source_that_is_down_is_an_error_of_its_own_and_of_nobody_else() {
+    // The discard port: nobody listens there.
+    let host =
+        Host::start("[[source]]\nname = \"gone\"\nurl = \"http://u:secret@127.0.0.1:9\"\n").await;
+    let (status, response) = host.get("/api/v1/query?query=up").await;
+    assert!((500..600).contains(&status), "{response}");
+    assert!(
+        response.contains("\"status\":\"error\"") && !response.contains("secret"),
+        "{response}"
+    );
+    let (status, response) = host.get("/source/local/api/v1/query?query=up").await;
+    assert_eq!(status, 200, "{response}");
+    let health = until(&host, "/health", "\"down\"").await;
+    assert!(!health.contains("secret"), "{health}");
+    host.end().await;
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_unknown_gets_a_clear_refusal_and_the_host_lives() {
+    let host = Host::start("[node]\nenabled = false\n").await;
+    let body = "x".repeat(10 << 20);
+    let head = format!(
+        "POST /api/v1/query HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let (status, response) = host.send(format!("{head}{body}").as_bytes()).await;
+    assert_eq!(status, 413, "{response}");
+    assert!(
+        response.contains("\"errorType\":\"bad_data\""),
+        "{response}"
+    );
+    let (status, response) = host
+        .get(&format!("/api/v1/query?query={}", "x".repeat(40 << 10)))
+        .await;
+    assert_eq!(status, 414, "{response}");
+    assert!(
+        response.contains("send the query in a POST body"),
+        "{response}"
+    );
+    let (status, _) = host
+        .get(&format!("/api/v1/query?query={}", "x".repeat(10 << 20)))
+        .await;
+    assert!(matches!(status, 414 | 431), "{status}");
+    assert_eq!(host.get("/nothing/here").await.0, 404);
+    assert_eq!(host.get("/api/v1/nothing").await.0, 404);
+    assert_eq!(
+        host.get("/source/unknown/api/v1/query?query=up").await.0,
+        404
+    );
+    let both = b"POST /api/v1/query HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert!(host.send(both).await.0 >= 400, "two framings are none");
+    assert_eq!(host.get("/health").await.0, 200);
+    host.end().await;
+}
+
+#[tokio::test]
+async fn the_dashboard_is_served_beside_the_api() {
+    let host = Host::start("").await;
+    let (status, page) = host.get("/").await;
+    assert_eq!(status, 200);
+    assert!(
+        page.contains("content-security-policy: default-src 'self'"),
+        "{page}"
+    );
+    assert!(
+        page.to_ascii_lowercase().contains("<!doctype html>"),
+        "{page}"
+    );
+    host.end().await;
+}
