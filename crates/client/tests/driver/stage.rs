@@ -16,12 +16,13 @@ use tidegate_core::{Event, Fetch, FetchError, Instant, Now, Response, UnixMillis
 const WALL_MS: i64 = 1_700_000_000_000;
 
 type FetchEnd = oneshot::Sender<Result<Response, FetchError>>;
+type Fetches = BTreeMap<u64, (Fetch, Option<FetchEnd>)>;
 type Sleeper = (Instant, oneshot::Sender<()>);
 
 /// Fetches that end when the test says so.
 #[derive(Clone, Default)]
 pub(crate) struct Net {
-    fetches: Rc<RefCell<BTreeMap<u64, (Fetch, Option<FetchEnd>)>>>,
+    fetches: Rc<RefCell<Fetches>>,
 }
 
 impl Net {
