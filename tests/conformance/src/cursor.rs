@@ -17,7 +17,8 @@ impl<'a> Cursor<'a> {
 
     /// The next word, `what` for the message if there is none.
     pub(crate) fn word(&mut self, what: &str) -> Result<&'a str, String> {
-        self.maybe_word().ok_or_else(|| format!("{what} is missing"))
+        self.maybe_word()
+            .ok_or_else(|| format!("{what} is missing"))
     }
 
     pub(crate) fn maybe_word(&mut self) -> Option<&'a str> {
@@ -43,13 +44,16 @@ impl<'a> Cursor<'a> {
     /// A number with a name for messages.
     pub(crate) fn number<T: std::str::FromStr>(&mut self, what: &str) -> Result<T, String> {
         let word = self.word(what)?;
-        word.parse().map_err(|_| format!("{what} must be a number, not {word:?}"))
+        word.parse()
+            .map_err(|_| format!("{what} must be a number, not {word:?}"))
     }
 
     /// A metric name with labels: `node_load1{instance="a"}`, `{__name__="x"}`.
     pub(crate) fn labels(&mut self) -> Result<Labels, String> {
         let rest = self.rest.trim_start();
-        let name_end = rest.find(|c: char| c == '{' || c.is_whitespace()).unwrap_or(rest.len());
+        let name_end = rest
+            .find(|c: char| c == '{' || c.is_whitespace())
+            .unwrap_or(rest.len());
         let (name, mut rest) = rest.split_at(name_end);
         let mut pairs = Vec::new();
         if !name.is_empty() {
@@ -72,7 +76,9 @@ impl<'a> Cursor<'a> {
 
 /// A double-quoted string with `\\`, `\"` and `\n`, and what follows it.
 fn quoted(text: &str) -> Result<(String, &str), String> {
-    let inner = text.strip_prefix('"').ok_or("a label value begins with '\"'")?;
+    let inner = text
+        .strip_prefix('"')
+        .ok_or("a label value begins with '\"'")?;
     let mut value = String::new();
     let mut chars = inner.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -93,7 +99,9 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
 pub(crate) fn value(word: &str) -> Result<f64, String> {
     match word {
         "stale" => Ok(stale_marker()),
-        _ => word.parse().map_err(|_| format!("a value must be a number or `stale`, not {word:?}")),
+        _ => word
+            .parse()
+            .map_err(|_| format!("a value must be a number or `stale`, not {word:?}")),
     }
 }
 
@@ -106,9 +114,13 @@ pub(crate) fn duration(word: &str) -> Result<Duration, String> {
     let mut total: u64 = 0;
     let mut rest = word;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(wrong)?;
         let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let letters = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
         let unit_ns: u64 = match unit {
             "ns" => 1,
@@ -123,7 +135,11 @@ pub(crate) fn duration(word: &str) -> Result<Duration, String> {
         total = total.checked_add(part).ok_or_else(wrong)?;
         rest = after;
     }
-    if word.is_empty() { Err(wrong()) } else { Ok(Duration::from_nanos(total)) }
+    if word.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(Duration::from_nanos(total))
+    }
 }
 
 /// A decimal times a power of ten units, without a float in between.
@@ -144,7 +160,8 @@ pub(crate) fn signed_ms(word: &str) -> Result<i64, String> {
         Some(rest) => (-1, rest),
         None => (1, word.strip_prefix('+').unwrap_or(word)),
     };
-    let ms = i64::try_from(duration(word)?.as_millis()).map_err(|_| "that is too long".to_owned())?;
+    let ms =
+        i64::try_from(duration(word)?.as_millis()).map_err(|_| "that is too long".to_owned())?;
     Ok(sign * ms)
 }
 
@@ -157,8 +174,12 @@ pub(crate) fn body(text: &str) -> Result<Vec<u8>, String> {
     match first {
         "text" => Ok(rest.as_bytes().to_vec()),
         "repeat" => {
-            let (times, piece) = rest.split_once(' ').ok_or("repeat wants a number and a text")?;
-            let times: usize = times.parse().map_err(|_| format!("repeat wants a number, not {times:?}"))?;
+            let (times, piece) = rest
+                .split_once(' ')
+                .ok_or("repeat wants a number and a text")?;
+            let times: usize = times
+                .parse()
+                .map_err(|_| format!("repeat wants a number, not {times:?}"))?;
             if times.saturating_mul(piece.len()) > BODY_BYTES_MAX {
                 return Err(format!("a body has at most {BODY_BYTES_MAX} bytes"));
             }
@@ -170,11 +191,23 @@ pub(crate) fn body(text: &str) -> Result<Vec<u8>, String> {
 }
 
 fn hex(text: &str) -> Result<Vec<u8>, String> {
-    let digit = |c: char| c.to_digit(16).ok_or_else(|| format!("{c:?} is no hexadecimal digit"));
-    let nibbles = text.chars().filter(|c| *c != ' ').map(digit).collect::<Result<Vec<u32>, _>>()?;
-    let (pairs, []) = nibbles.as_chunks::<2>() else { return Err("hexadecimal digits come in pairs".to_owned()) };
+    let digit = |c: char| {
+        c.to_digit(16)
+            .ok_or_else(|| format!("{c:?} is no hexadecimal digit"))
+    };
+    let nibbles = text
+        .chars()
+        .filter(|c| *c != ' ')
+        .map(digit)
+        .collect::<Result<Vec<u32>, _>>()?;
+    let (pairs, []) = nibbles.as_chunks::<2>() else {
+        return Err("hexadecimal digits come in pairs".to_owned());
+    };
     // Two digits of four bits each: always a byte.
-    Ok(pairs.iter().map(|[high, low]| (high << 4 | low) as u8).collect())
+    Ok(pairs
+        .iter()
+        .map(|[high, low]| (high << 4 | low) as u8)
+        .collect())
 }
 
 #[cfg(test)]
@@ -196,7 +229,10 @@ mod tests {
     #[test]
     fn labels_read_as_prometheus_writes_them() {
         let mut cursor = Cursor::new(r#" up{job="a\"b\\c",x="y, z"} 0.5 @1s"#);
-        assert_eq!(cursor.labels().unwrap().to_string(), r#"up{job="a\"b\\c",x="y, z"}"#);
+        assert_eq!(
+            cursor.labels().unwrap().to_string(),
+            r#"up{job="a\"b\\c",x="y, z"}"#
+        );
         assert_eq!(cursor.maybe_word(), Some("0.5"));
         assert!(Cursor::new("up{job=a}").labels().is_err());
         assert!(Cursor::new("up{job=\"a").labels().is_err());
@@ -208,6 +244,10 @@ mod tests {
         assert_eq!(body("repeat 3 [a"), Ok(b"[a[a[a".to_vec()));
         assert_eq!(body("hex 00 fF"), Ok(vec![0, 255]));
         assert_eq!(body("text hex 00"), Ok(b"hex 00".to_vec()));
-        assert!(body("hex 0").is_err() && body("repeat x y").is_err() && body("repeat 999999999 abc").is_err());
+        assert!(
+            body("hex 0").is_err()
+                && body("repeat x y").is_err()
+                && body("repeat 999999999 abc").is_err()
+        );
     }
 }

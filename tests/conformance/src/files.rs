@@ -27,9 +27,22 @@ pub fn script_files() -> io::Result<Vec<ScriptFile>> {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == "txt") {
             let expected_path = path.with_extension("out");
-            let expected = if expected_path.exists() { fs::read_to_string(&expected_path)? } else { String::new() };
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            files.push(ScriptFile { name, script: fs::read_to_string(&path)?, expected_path, expected });
+            let expected = if expected_path.exists() {
+                fs::read_to_string(&expected_path)?
+            } else {
+                String::new()
+            };
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            files.push(ScriptFile {
+                name,
+                script: fs::read_to_string(&path)?,
+                expected_path,
+                expected,
+            });
         }
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
@@ -66,7 +79,11 @@ mod tests {
         let difference = first_difference("a\nb\nc\n", "a\nb\nd\n").unwrap();
         assert_eq!(difference, "line 3:\n    a\n    b\n  - c\n  + d");
         assert_eq!(first_difference("a", "a"), None);
-        assert!(first_difference("a\n", "a\nb\n").unwrap().ends_with("  - (end)\n  + b"));
+        assert!(
+            first_difference("a\n", "a\nb\n")
+                .unwrap()
+                .ends_with("  - (end)\n  + b")
+        );
         assert!(first_difference("a\n", "a").is_some());
     }
 }

@@ -45,7 +45,8 @@ pub trait Machine {
     ///
     /// # Errors
     /// What broke in the machinery around the collector: a trap, say. It ends the script.
-    fn step(&mut self, inputs: Vec<Input<Request>>, now: Now) -> Result<Vec<Output<Reply>>, String>;
+    fn step(&mut self, inputs: Vec<Input<Request>>, now: Now)
+    -> Result<Vec<Output<Reply>>, String>;
 }
 
 /// The machine in process.
@@ -57,9 +58,16 @@ pub fn front(config: Config, version: &str, now: Now) -> Result<Front, String> {
 }
 
 impl Machine for Front {
-    fn step(&mut self, inputs: Vec<Input<Request>>, now: Now) -> Result<Vec<Output<Reply>>, String> {
+    fn step(
+        &mut self,
+        inputs: Vec<Input<Request>>,
+        now: Now,
+    ) -> Result<Vec<Output<Reply>>, String> {
         let inputs = inputs.into_iter().map(command).collect();
-        Self::step(self, inputs, now).into_iter().map(reply).collect()
+        Self::step(self, inputs, now)
+            .into_iter()
+            .map(reply)
+            .collect()
     }
 }
 
@@ -86,7 +94,11 @@ fn plain(reply: tidegate_api::Reply) -> Result<Reply, String> {
     match reply {
         tidegate_api::Reply::Http(response) => Ok(Reply::Http {
             status: response.status,
-            headers: response.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            headers: response
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
             body: response.body,
         }),
         tidegate_api::Reply::Recorded(Ok(recorded)) => Ok(Reply::Recorded(Ok(Verdict {
@@ -95,6 +107,8 @@ fn plain(reply: tidegate_api::Reply) -> Result<Reply, String> {
             first_refusal: recorded.refused.first().map(|(_, error)| error.to_string()),
         }))),
         tidegate_api::Reply::Recorded(Err(error)) => Ok(Reply::Recorded(Err(error.to_string()))),
-        tidegate_api::Reply::Answer(_) => Err("a typed answer, which no script asks for".to_owned()),
+        tidegate_api::Reply::Answer(_) => {
+            Err("a typed answer, which no script asks for".to_owned())
+        }
     }
 }

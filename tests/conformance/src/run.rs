@@ -27,8 +27,17 @@ pub fn run<M: Machine>(
     build: impl FnOnce(Config, &str, Now) -> Result<M, String>,
 ) -> Result<String, ScriptError> {
     let script = Script::parse(script)?;
-    let mut clock = Clock { mono_ns: 0, mono_ns_high: 0, origin_ms: script.origin.0, stepped_ms: 0 };
-    let mut player = Player { transcript: Transcript::new(), fetch_ids: BTreeMap::new(), commands: 0 };
+    let mut clock = Clock {
+        mono_ns: 0,
+        mono_ns_high: 0,
+        origin_ms: script.origin.0,
+        stepped_ms: 0,
+    };
+    let mut player = Player {
+        transcript: Transcript::new(),
+        fetch_ids: BTreeMap::new(),
+        commands: 0,
+    };
     let mut machine = match build(script.config, VERSION, clock.now()) {
         Ok(machine) => machine,
         Err(message) => {
@@ -39,17 +48,26 @@ pub fn run<M: Machine>(
             return Ok(player.transcript.into_text());
         }
     };
-    let configuration = script.items.iter().take_while(|item| matches!(item.does, Does::Nothing)).count();
+    let configuration = script
+        .items
+        .iter()
+        .take_while(|item| matches!(item.does, Does::Nothing))
+        .count();
     let (configuration, mut items) = script.items.split_at(configuration);
     for item in configuration {
         player.transcript.script(item, None);
     }
     // Some machines take their first step when they are configured, so here all do.
     player.transcript.start();
-    player.step(Vec::new(), &clock, &mut machine).map_err(|message| ScriptError { line: 1, message })?;
+    player
+        .step(Vec::new(), &clock, &mut machine)
+        .map_err(|message| ScriptError { line: 1, message })?;
     while let Some((first, rest)) = items.split_first() {
         // What is joined to an item happens in the same step.
-        let joined = rest.iter().take_while(|item| matches!(item.does, Does::Act { joined: true, .. })).count();
+        let joined = rest
+            .iter()
+            .take_while(|item| matches!(item.does, Does::Act { joined: true, .. }))
+            .count();
         let (now, rest) = rest.split_at(joined);
         items = rest;
         player.play(first, now, &mut clock, &mut machine)?;
@@ -69,8 +87,14 @@ struct Clock {
 impl Clock {
     fn now(&self) -> Now {
         let passed_ms = i64::try_from(self.mono_ns_high / 1_000_000).unwrap_or(i64::MAX);
-        let wall_ms = self.origin_ms.saturating_add(passed_ms).saturating_add(self.stepped_ms);
-        Now { mono: Instant::from_nanos(self.mono_ns), wall: UnixMillis(wall_ms) }
+        let wall_ms = self
+            .origin_ms
+            .saturating_add(passed_ms)
+            .saturating_add(self.stepped_ms);
+        Now {
+            mono: Instant::from_nanos(self.mono_ns),
+            wall: UnixMillis(wall_ms),
+        }
     }
 }
 
@@ -107,12 +131,19 @@ impl Player {
                 }
                 Does::Act { act, .. } => {
                     let input = self.input(act, clock);
-                    self.transcript.script(item, matches!(input, Input::Command(..)).then_some(self.commands));
+                    self.transcript.script(
+                        item,
+                        matches!(input, Input::Command(..)).then_some(self.commands),
+                    );
                     inputs.push(input);
                 }
             }
         }
-        self.step(inputs, clock, machine).map_err(|message| ScriptError { line: first.line, message })
+        self.step(inputs, clock, machine)
+            .map_err(|message| ScriptError {
+                line: first.line,
+                message,
+            })
     }
 
     fn step(
@@ -132,19 +163,33 @@ impl Player {
     fn input(&mut self, act: &Act, clock: &Clock) -> Input<Request> {
         match act {
             Act::Http(request) => Input::Command(self.command(), Request::Http(request.clone())),
-            Act::Record { source, families, samples } => {
+            Act::Record {
+                source,
+                families,
+                samples,
+            } => {
                 let wall_ms = clock.now().wall.0;
                 let samples = samples.iter().map(|sample| Sample {
                     labels: sample.labels.clone(),
-                    timestamp_ms: sample.offset_ms.map_or(wall_ms, |offset| clock.origin_ms.saturating_add(offset)),
+                    timestamp_ms: sample
+                        .offset_ms
+                        .map_or(wall_ms, |offset| clock.origin_ms.saturating_add(offset)),
                     value: sample.value,
                 });
-                let batch = Record { source: source.clone(), families: families.clone(), samples: samples.collect() };
+                let batch = Record {
+                    source: source.clone(),
+                    families: families.clone(),
+                    samples: samples.collect(),
+                };
                 Input::Command(self.command(), Request::Record(batch))
             }
             Act::Abandon(command) => Input::Abandon(CommandId(*command)),
             Act::Respond(number, result) => {
-                let id = self.fetch_ids.get(number).copied().unwrap_or(FetchId(UNKNOWN_FETCH + number));
+                let id = self
+                    .fetch_ids
+                    .get(number)
+                    .copied()
+                    .unwrap_or(FetchId(UNKNOWN_FETCH + number));
                 Input::Response(id, result.clone())
             }
         }

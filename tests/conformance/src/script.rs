@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use tidegate_core::{Config, FetchError, Family, Response, UnixMillis};
 use tidegate_api::HttpRequest;
+use tidegate_core::{Config, Family, FetchError, Response, UnixMillis};
 use tidegate_series::Labels;
 
 /// What is wrong with a script, or with playing it.
@@ -59,7 +59,11 @@ pub(crate) enum Does {
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     Http(HttpRequest),
-    Record { source: String, families: Vec<Family>, samples: Vec<SampleAt> },
+    Record {
+        source: String,
+        families: Vec<Family>,
+        samples: Vec<SampleAt>,
+    },
     Abandon(u64),
     Respond(u64, Result<Response, FetchError>),
 }

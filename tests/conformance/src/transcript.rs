@@ -2,7 +2,6 @@
 //! text and a difference is readable.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use tidegate_api::Output;
 use tidegate_core::{Deadline, Event, Fetch, FetchId, Instant, Level};
@@ -16,8 +15,16 @@ const SHOWN_BYTES_MAX: usize = 4096;
 const SHOWN_BYTES_HEAD: usize = 96;
 
 /// The headers worth a line; the others are the same in every answer or told elsewhere.
-const HEADERS_SHOWN: [&str; 8] =
-    ["content-type", "cache-status", "age", "warning", "retry-after", "allow", "location", "www-authenticate"];
+const HEADERS_SHOWN: [&str; 8] = [
+    "content-type",
+    "cache-status",
+    "age",
+    "warning",
+    "retry-after",
+    "allow",
+    "location",
+    "www-authenticate",
+];
 
 /// A transcript that grows.
 pub(crate) struct Transcript {
@@ -28,7 +35,10 @@ pub(crate) struct Transcript {
 
 impl Transcript {
     pub(crate) const fn new() -> Self {
-        Self { text: String::new(), numbers: BTreeMap::new() }
+        Self {
+            text: String::new(),
+            numbers: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn into_text(self) -> String {
@@ -43,7 +53,10 @@ impl Transcript {
                 self.text.push('\n');
             }
             let mark = if comment { "" } else { "> " };
-            let number = command.filter(|_| index == 0).map(|number| format!("   [{number}]")).unwrap_or_default();
+            let number = command
+                .filter(|_| index == 0)
+                .map(|number| format!("   [{number}]"))
+                .unwrap_or_default();
             self.line(&format!("{mark}{}{number}", shown(line)));
         }
     }
@@ -63,20 +76,40 @@ impl Transcript {
         match output {
             Output::Fetch(fetch) => return Some((self.fetch(&fetch), fetch.id)),
             Output::Cancel(id) => {
-                let number = self.numbers.get(&id).map_or_else(|| "?".to_owned(), u64::to_string);
+                let number = self
+                    .numbers
+                    .get(&id)
+                    .map_or_else(|| "?".to_owned(), u64::to_string);
                 self.line(&format!("  cancel {number}"));
             }
-            Output::Reply(id, Reply::Http { status, headers, body }) => {
+            Output::Reply(
+                id,
+                Reply::Http {
+                    status,
+                    headers,
+                    body,
+                },
+            ) => {
                 self.line(&format!("  reply [{}] {status}", id.0));
                 self.headers(&headers);
                 self.body(&body);
             }
             Output::Reply(id, Reply::Recorded(Ok(verdict))) => {
-                let refusal = verdict.first_refusal.map(|first| format!(": {}", shown(&first))).unwrap_or_default();
-                self.line(&format!("  recorded [{}] {}, refused {}{refusal}", id.0, verdict.accepted, verdict.refused));
+                let refusal = verdict
+                    .first_refusal
+                    .map(|first| format!(": {}", shown(&first)))
+                    .unwrap_or_default();
+                self.line(&format!(
+                    "  recorded [{}] {}, refused {}{refusal}",
+                    id.0, verdict.accepted, verdict.refused
+                ));
             }
             Output::Reply(id, Reply::Recorded(Err(message))) => {
-                self.line(&format!("  recorded [{}] nothing: {}", id.0, shown(&message)));
+                self.line(&format!(
+                    "  recorded [{}] nothing: {}",
+                    id.0,
+                    shown(&message)
+                ));
             }
             Output::Event(event) => self.event(&event),
             Output::Wait(deadline) => self.wait(deadline),
@@ -88,14 +121,24 @@ impl Transcript {
         let number = self.numbers.len() as u64 + 1;
         self.numbers.insert(fetch.id, number);
         let request = &fetch.request;
-        let form = if request.form.is_empty() { String::new() } else { format!(" {}", shown(&request.form)) };
+        let form = if request.form.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", shown(&request.form))
+        };
         let (source, method, path) = (&fetch.source, request.method.as_str(), request.path);
-        self.line(&format!("  fetch {number} {source} {method} {path}{form} until {}", seconds(fetch.deadline)));
+        self.line(&format!(
+            "  fetch {number} {source} {method} {path}{form} until {}",
+            seconds(fetch.deadline)
+        ));
         number
     }
 
     fn headers(&mut self, headers: &[(String, String)]) {
-        for (name, value) in headers.iter().filter(|(name, _)| HEADERS_SHOWN.contains(&name.as_str())) {
+        for (name, value) in headers
+            .iter()
+            .filter(|(name, _)| HEADERS_SHOWN.contains(&name.as_str()))
+        {
             self.line(&format!("    {name}: {}", shown(value)));
         }
     }
@@ -119,14 +162,27 @@ impl Transcript {
             Level::Info => "info",
             Level::Warn => "warn",
         };
-        let key = event.key.as_ref().map(|key| format!(" key {}", shown(key))).unwrap_or_default();
-        self.line(&format!("  event {level} {} {}{key}: {}", event.name, event.source, shown(&event.detail)));
+        let key = event
+            .key
+            .as_ref()
+            .map(|key| format!(" key {}", shown(key)))
+            .unwrap_or_default();
+        self.line(&format!(
+            "  event {level} {} {}{key}: {}",
+            event.name,
+            event.source,
+            shown(&event.detail)
+        ));
     }
 
     fn wait(&mut self, deadline: Option<Deadline>) {
         match deadline {
             None => self.line("  wait"),
-            Some(deadline) => self.line(&format!("  wait until {} {}", seconds(deadline.at), deadline.wake.as_str())),
+            Some(deadline) => self.line(&format!(
+                "  wait until {} {}",
+                seconds(deadline.at),
+                deadline.wake.as_str()
+            )),
         }
     }
 
@@ -147,21 +203,30 @@ fn seconds(at: Instant) -> String {
 }
 
 fn shown(text: &str) -> String {
-    if text.len() > SHOWN_BYTES_MAX { shown_bytes(text.as_bytes()) } else { escaped(text) }
+    if text.len() > SHOWN_BYTES_MAX {
+        shown_bytes(text.as_bytes())
+    } else {
+        escaped(text)
+    }
 }
 
 fn shown_bytes(bytes: &[u8]) -> String {
     let head = String::from_utf8_lossy(&bytes[..SHOWN_BYTES_HEAD]);
-    format!("{}… ({} bytes, fnv {:016x})", escaped(&head), bytes.len(), fnv(bytes))
+    format!(
+        "{}… ({} bytes, fnv {:016x})",
+        escaped(&head),
+        bytes.len(),
+        fnv(bytes)
+    )
 }
 
-/// Control characters as `\x…`, so that a transcript is text wherever it is printed.
+/// Control characters as Rust escapes them, so that a transcript is text wherever it is printed. A
+/// host does the same to what a guest says.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() {
-            // Writing to a String cannot fail.
-            let _ = write!(escaped, "\\x{:02x}", u32::from(c));
+            escaped.extend(c.escape_default());
         } else {
             escaped.push(c);
         }
@@ -171,7 +236,9 @@ fn escaped(text: &str) -> String {
 
 /// FNV-1a: enough to see that two long texts differ.
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -184,7 +251,10 @@ mod tests {
         transcript.body(b"a\nb\n");
         transcript.body(b"{}");
         transcript.body(b"");
-        assert_eq!(transcript.into_text(), "    | a\n    | b\n    |\n    | {}\n");
+        assert_eq!(
+            transcript.into_text(),
+            "    | a\n    | b\n    |\n    | {}\n"
+        );
     }
 
     #[test]
@@ -196,7 +266,10 @@ mod tests {
 
     #[test]
     fn instants_are_shown_to_the_nanosecond() {
-        assert_eq!(seconds(Instant::from_nanos(30_000_000_001)), "30.000000001s");
+        assert_eq!(
+            seconds(Instant::from_nanos(30_000_000_001)),
+            "30.000000001s"
+        );
         assert_eq!(seconds(Instant::from_millis(1500)), "1.5s");
         assert_eq!(seconds(Instant::ZERO), "0s");
     }

@@ -22,12 +22,21 @@ fn every_script_is_answered_as_expected() {
             failures.push(format!("{}.out differs at {difference}", file.name));
         }
     }
-    assert!(failures.is_empty(), "{}\n(UPDATE=1 rewrites the .out files)", failures.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{}\n(UPDATE=1 rewrites the .out files)",
+        failures.join("\n\n")
+    );
 }
 
 #[test]
 fn the_same_script_gives_the_same_transcript_twice() {
     for file in script_files().expect("the scripts are readable") {
-        assert_eq!(run(&file.script, front), run(&file.script, front), "{}", file.name);
+        assert_eq!(
+            run(&file.script, front),
+            run(&file.script, front),
+            "{}",
+            file.name
+        );
     }
 }

@@ -21,7 +21,10 @@ pub struct Answer {
 impl Answer {
     /// A header's value, empty if there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// The body as text.
@@ -34,7 +37,8 @@ impl Answer {
     /// # Panics
     /// If it is none.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
     }
 
     /// The value of the first sample of a vector.
@@ -49,8 +53,19 @@ impl Answer {
     /// If the body is no error envelope as Prometheus writes it.
     pub fn error_message(&self) -> String {
         let json = self.json();
-        assert_eq!(json["status"], "error", "no error envelope: {}", self.text());
-        assert!(json["errorType"].as_str().is_some_and(|kind| !kind.is_empty()), "no errorType: {}", self.text());
+        assert_eq!(
+            json["status"],
+            "error",
+            "no error envelope: {}",
+            self.text()
+        );
+        assert!(
+            json["errorType"]
+                .as_str()
+                .is_some_and(|kind| !kind.is_empty()),
+            "no errorType: {}",
+            self.text()
+        );
         let message = json["error"].as_str().unwrap_or_default();
         assert!(!message.is_empty(), "no message: {}", self.text());
         message.to_owned()
@@ -70,7 +85,9 @@ pub async fn get(url: &str) -> Result<Answer, String> {
 /// # Errors
 /// What broke on the way, in words.
 pub async fn post_form(url: &str, form: String) -> Result<Answer, String> {
-    let request = client().request(Method::POST, url).header("content-type", "application/x-www-form-urlencoded");
+    let request = client()
+        .request(Method::POST, url)
+        .header("content-type", "application/x-www-form-urlencoded");
     finish(request.body(form)).await
 }
 
@@ -92,7 +109,9 @@ pub async fn post_query(base: &str, params: &[(&str, &str)]) -> Result<Answer, S
 
 /// One parameter of a structured header: `detail` of `tidegate; hit; detail=stale-on-error`.
 pub fn status_field<'a>(cache_status: &'a str, name: &str) -> Option<&'a str> {
-    cache_status.split(';').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+    cache_status
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 async fn finish(request: reqwest::RequestBuilder) -> Result<Answer, String> {
@@ -100,7 +119,11 @@ async fn finish(request: reqwest::RequestBuilder) -> Result<Answer, String> {
     let response = request.send().await.map_err(whole)?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = response.bytes().await.map_err(whole)?.to_vec();
-    Ok(Answer { status, headers, body })
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 /// A client of its own per request: no connection outlives the process it led to.
@@ -114,7 +137,10 @@ fn client() -> Client {
 }
 
 fn form(params: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> = params.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    let pairs: Vec<String> = params
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encode(value)))
+        .collect();
     pairs.join("&")
 }
 
@@ -122,7 +148,9 @@ fn encode(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte))
+            }
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -143,6 +171,9 @@ mod tests {
 
     #[test]
     fn parameters_are_percent_encoded() {
-        assert_eq!(form(&[("query", "a + \"ü\""), ("time", "1.5")]), "query=a%20%2B%20%22%C3%BC%22&time=1.5");
+        assert_eq!(
+            form(&[("query", "a + \"ü\""), ("time", "1.5")]),
+            "query=a%20%2B%20%22%C3%BC%22&time=1.5"
+        );
     }
 }

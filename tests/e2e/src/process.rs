@@ -47,13 +47,20 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {name} ({:?}): {error}", command.get_program()));
+            .unwrap_or_else(|error| {
+                panic!("cannot start {name} ({:?}): {error}", command.get_program())
+            });
         let log = Log::default();
         let readers = [
             child.stdout.take().map(|pipe| follow(pipe, log.clone())),
             child.stderr.take().map(|pipe| follow(pipe, log.clone())),
         ];
-        Self { name: name.to_owned(), child, log, readers: readers.into_iter().flatten().collect() }
+        Self {
+            name: name.to_owned(),
+            child,
+            log,
+            readers: readers.into_iter().flatten().collect(),
+        }
     }
 
     /// The operating system's number for it.
@@ -87,14 +94,24 @@ impl Process {
     /// # Panics
     /// If it takes more than a minute.
     pub fn terminate(&mut self) -> ExitStatus {
-        let asked = Command::new("kill").args(["-TERM", &self.id().to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "{} could not be asked to end", self.name);
+        let asked = Command::new("kill")
+            .args(["-TERM", &self.id().to_string()])
+            .status();
+        assert!(
+            asked.is_ok_and(|status| status.success()),
+            "{} could not be asked to end",
+            self.name
+        );
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 return status;
             }
-            assert!(start.elapsed() < END_PATIENCE, "{} does not end when asked to", self.name);
+            assert!(
+                start.elapsed() < END_PATIENCE,
+                "{} does not end when asked to",
+                self.name
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -102,7 +119,9 @@ impl Process {
     /// The most memory it ever held at once, in bytes; `None` where the system does not tell.
     pub fn memory_peak(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
         let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
         Some(kib * 1024)
     }
@@ -112,7 +131,11 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            eprintln!("---- the end of the log of {} ----\n{}----", self.name, self.log());
+            eprintln!(
+                "---- the end of the log of {} ----\n{}----",
+                self.name,
+                self.log()
+            );
         }
     }
 }
@@ -140,7 +163,9 @@ impl Finished {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {name} ({:?}): {error}", command.get_program()));
+            .unwrap_or_else(|error| {
+                panic!("cannot start {name} ({:?}): {error}", command.get_program())
+            });
         let stdout = child.stdout.take().map(read_all);
         let stderr = child.stderr.take().map(read_all);
         let start = Instant::now();
@@ -155,8 +180,16 @@ impl Finished {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        let text = |reader: Option<JoinHandle<String>>| reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
-        Self { status, stdout: text(stdout), stderr: text(stderr) }
+        let text = |reader: Option<JoinHandle<String>>| {
+            reader
+                .and_then(|reader| reader.join().ok())
+                .unwrap_or_default()
+        };
+        Self {
+            status,
+            stdout: text(stdout),
+            stderr: text(stderr),
+        }
     }
 }
 
@@ -184,6 +217,8 @@ pub fn free_port() -> u16 {
 /// If there is none, with the command that brings it.
 pub fn on_path(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| Path::is_file(path));
+    let found = std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|path| Path::is_file(path));
     found.unwrap_or_else(|| panic!("{name} is not installed: run cargo xtask setup --for test"))
 }

@@ -24,13 +24,20 @@ impl Prometheus {
     pub async fn start(targets: &[(&str, u16)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
-        let mut config = "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n".to_owned();
+        let mut config =
+            "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n".to_owned();
         for (job, port) in [("prometheus", port)].iter().chain(targets) {
-            config.push_str(&format!("- {{job_name: {job}, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n"));
+            config.push_str(&format!(
+                "- {{job_name: {job}, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n"
+            ));
         }
         std::fs::write(folder.path().join("prometheus.yml"), config).expect("a writable folder");
         let process = spawn(&folder, port);
-        let started = Self { port, folder, process };
+        let started = Self {
+            port,
+            folder,
+            process,
+        };
         started.ready().await;
         started
     }
@@ -66,19 +73,35 @@ impl Prometheus {
     /// # Panics
     /// If it does not answer.
     pub async fn instant_queries_served(&self) -> u64 {
-        let metrics = get(&format!("{}/metrics", self.url())).await.expect("Prometheus is up").text();
+        let metrics = get(&format!("{}/metrics", self.url()))
+            .await
+            .expect("Prometheus is up")
+            .text();
         let lines = metrics.lines().filter(|line| {
-            line.starts_with("prometheus_http_requests_total{") && line.contains("handler=\"/api/v1/query\"")
+            line.starts_with("prometheus_http_requests_total{")
+                && line.contains("handler=\"/api/v1/query\"")
         });
-        let count = |line: &str| line.rsplit_once(' ').and_then(|(_, value)| value.parse::<u64>().ok());
+        let count = |line: &str| {
+            line.rsplit_once(' ')
+                .and_then(|(_, value)| value.parse::<u64>().ok())
+        };
         lines.filter_map(count).sum()
     }
 
     async fn ready(&self) {
-        eventually("Prometheus to be ready and to have scraped itself", async || {
-            let answer = crate::instant_query(&self.url(), &[("query", "up")]).await?;
-            if answer.first_value() == Some(1.0) { Ok(()) } else { Err(answer.text()) }
-        })
+        eventually(
+            "Prometheus to be ready and to have scraped itself",
+            async || {
+                let answer =
+                    crate::instant_query(&self.url(), &[("query", "up{job=\"prometheus\"}")])
+                        .await?;
+                if answer.first_value() == Some(1.0) {
+                    Ok(())
+                } else {
+                    Err(answer.text())
+                }
+            },
+        )
         .await;
     }
 }
@@ -99,6 +122,9 @@ fn spawn(folder: &TempDir, port: u16) -> Process {
 impl Prometheus {
     /// Runs promtool.
     pub fn promtool(arguments: &[&str]) -> Finished {
-        Finished::run("promtool", Command::new(on_path("promtool")).args(arguments))
+        Finished::run(
+            "promtool",
+            Command::new(on_path("promtool")).args(arguments),
+        )
     }
 }

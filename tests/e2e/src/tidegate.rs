@@ -34,8 +34,17 @@ impl Tidegate {
         let path = folder.path().join("tidegate.toml");
         std::fs::write(&path, config).expect("a writable folder");
         let mut command = quiet(&folder);
-        command.arg("serve").arg("--config").arg(&path).args(["--listen", &format!("127.0.0.1:{port}")]).args(arguments);
-        let mut started = Self { port, folder, process: Process::start("tidegate", &mut command) };
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(&path)
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(arguments);
+        let mut started = Self {
+            port,
+            folder,
+            process: Process::start("tidegate", &mut command),
+        };
         started.ready().await;
         started
     }
@@ -79,9 +88,17 @@ impl Tidegate {
         let url = self.at("/stats");
         let process = &mut self.process;
         eventually("tidegate to answer", async || {
-            assert!(process.is_alive(), "tidegate ended instead of serving:\n{}", process.log());
+            assert!(
+                process.is_alive(),
+                "tidegate ended instead of serving:\n{}",
+                process.log()
+            );
             let answer = get(&url).await?;
-            if answer.status == 200 { Ok(()) } else { Err(answer.text()) }
+            if answer.status == 200 {
+                Ok(())
+            } else {
+                Err(answer.text())
+            }
         })
         .await;
         let _ = &self.folder;
@@ -95,13 +112,24 @@ impl Tidegate {
 pub fn program() -> PathBuf {
     if let Some(path) = std::env::var_os("TIDEGATE_BIN") {
         let path = PathBuf::from(path);
-        assert!(path.is_file(), "TIDEGATE_BIN names {}, which is no file", path.display());
+        assert!(
+            path.is_file(),
+            "TIDEGATE_BIN names {}, which is no file",
+            path.display()
+        );
         return path;
     }
     let test = std::env::current_exe().expect("a test knows where it is");
-    let beside = test.ancestors().skip(1).map(|folder| folder.join("tidegate")).find(|path| path.is_file());
+    let beside = test
+        .ancestors()
+        .skip(1)
+        .map(|folder| folder.join("tidegate"))
+        .find(|path| path.is_file());
     beside.unwrap_or_else(|| {
-        panic!("there is no tidegate beside {}: run cargo xtask build host, or cargo xtask test", test.display())
+        panic!(
+            "there is no tidegate beside {}: run cargo xtask build host, or cargo xtask test",
+            test.display()
+        )
     })
 }
 
@@ -117,8 +145,18 @@ pub fn run_cli(arguments: &[&str]) -> Finished {
 /// The program with nothing of this machine's user in it but the compiled component's cache.
 fn quiet(folder: &TempDir) -> Command {
     let mut command = Command::new(program());
-    command.current_dir(folder.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
-    for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+    command
+        .current_dir(folder.path())
+        .env_remove("RUST_LOG")
+        .env("NO_COLOR", "1");
+    for name in [
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+    ] {
         command.env_remove(name);
     }
     command

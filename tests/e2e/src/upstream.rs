@@ -48,10 +48,16 @@ impl Upstream {
     /// # Panics
     /// If there is none.
     pub async fn start(behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .expect("a free port");
         let port = listener.local_addr().expect("a bound socket").port();
         let sent = Arc::new(AtomicU64::new(0));
-        let bomb = Arc::new(if behaviour == Behaviour::GzipBomb { gzip_bomb() } else { Vec::new() });
+        let bomb = Arc::new(if behaviour == Behaviour::GzipBomb {
+            gzip_bomb()
+        } else {
+            Vec::new()
+        });
         let counter = sent.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -79,19 +85,41 @@ impl Drop for Upstream {
 }
 
 /// Answers one request. Whatever breaks is the client's hanging up, which is what some tests want.
-async fn answer(mut stream: TcpStream, behaviour: Behaviour, sent: Arc<AtomicU64>, bomb: Arc<Vec<u8>>) {
+async fn answer(
+    mut stream: TcpStream,
+    behaviour: Behaviour,
+    sent: Arc<AtomicU64>,
+    bomb: Arc<Vec<u8>>,
+) {
     if !read_head(&mut stream).await {
         return;
     }
     let _ = match behaviour {
-        Behaviour::Page => stream.write_all(&response("text/html", "", b"<html>sign in to the airport</html>")).await,
+        Behaviour::Page => {
+            stream
+                .write_all(&response(
+                    "text/html",
+                    "",
+                    b"<html>sign in to the airport</html>",
+                ))
+                .await
+        }
         Behaviour::Endless => endless(&mut stream, &sent).await,
         Behaviour::Truncated => {
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n";
-            stream.write_all(format!("{head}{{\"status\":\"success\",").as_bytes()).await
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n";
+            stream
+                .write_all(format!("{head}{{\"status\":\"success\",").as_bytes())
+                .await
         }
         Behaviour::GzipBomb => {
-            stream.write_all(&response("application/json", "content-encoding: gzip\r\n", &bomb)).await
+            stream
+                .write_all(&response(
+                    "application/json",
+                    "content-encoding: gzip\r\n",
+                    &bomb,
+                ))
+                .await
         }
         Behaviour::Redirect => {
             let head = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/\r\ncontent-length: 0\r\n\r\n";
@@ -102,7 +130,11 @@ async fn answer(mut stream: TcpStream, behaviour: Behaviour, sent: Arc<AtomicU64
             let _ = stream.read(&mut [0; 1]).await;
             Ok(())
         }
-        Behaviour::Noise => stream.write_all(b"\x16\x03\x01 this is not HTTP\r\n\r\n").await,
+        Behaviour::Noise => {
+            stream
+                .write_all(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+                .await
+        }
     };
     let _ = stream.shutdown().await;
 }
@@ -120,7 +152,9 @@ async fn read_head(stream: &mut TcpStream) -> bool {
     let mut buffer = [0; 4096];
     while !head.windows(4).any(|four| four == b"\r\n\r\n") {
         match stream.read(&mut buffer).await {
-            Ok(read @ 1..) if head.len() < HEAD_BYTES_MAX => head.extend_from_slice(&buffer[..read]),
+            Ok(read @ 1..) if head.len() < HEAD_BYTES_MAX => {
+                head.extend_from_slice(&buffer[..read])
+            }
             _ => return false,
         }
     }
@@ -129,7 +163,8 @@ async fn read_head(stream: &mut TcpStream) -> bool {
 
 /// A JSON string that never ends, as fast as it is read.
 async fn endless(stream: &mut TcpStream, sent: &AtomicU64) -> std::io::Result<()> {
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).await?;
     let chunk = format!("{CHUNK_BYTES:x}\r\n{}\r\n", "a".repeat(CHUNK_BYTES));
     loop {

@@ -17,7 +17,10 @@ pub async fn eventually<T, F: AsyncFnMut() -> Result<T, String>>(what: &str, mut
         match attempt().await {
             Ok(value) => return value,
             Err(last) if start.elapsed() > PATIENCE => {
-                panic!("waited {} s for: {what}; at last: {last}", PATIENCE.as_secs())
+                panic!(
+                    "waited {} s for: {what}; at last: {last}",
+                    PATIENCE.as_secs()
+                )
             }
             Err(_) => tokio::time::sleep(POLL_EVERY).await,
         }
@@ -29,5 +32,8 @@ pub async fn eventually<T, F: AsyncFnMut() -> Result<T, String>>(what: &str, mut
 /// # Panics
 /// If the clock stands before 1970.
 pub fn unix_now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock past 1970").as_secs_f64()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock past 1970")
+        .as_secs_f64()
 }

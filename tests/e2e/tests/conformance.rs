@@ -4,22 +4,34 @@
 use tidegate_api::{Input, Output};
 use tidegate_conformance::{Machine, Reply, Request, Verdict, first_difference, run, script_files};
 use tidegate_core::{Config, Now};
-use tidegate_host::{Artefact, COLLECTOR, ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestReply, engine};
+use tidegate_host::{
+    Artefact, COLLECTOR, ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestReply,
+    engine,
+};
 
 struct Guest(GuestMachine);
 
 impl Machine for Guest {
-    fn step(&mut self, inputs: Vec<Input<Request>>, now: Now) -> Result<Vec<Output<Reply>>, String> {
+    fn step(
+        &mut self,
+        inputs: Vec<Input<Request>>,
+        now: Now,
+    ) -> Result<Vec<Output<Reply>>, String> {
         let inputs = inputs.into_iter().map(input).collect();
-        let outputs = tidegate_client::Machine::step(&mut self.0, inputs, now).map_err(|error| error.to_string())?;
+        let outputs = tidegate_client::Machine::step(&mut self.0, inputs, now)
+            .map_err(|error| error.to_string())?;
         Ok(outputs.into_iter().map(output).collect())
     }
 }
 
 fn input(input: Input<Request>) -> Input<GuestCommand> {
     match input {
-        Input::Command(id, Request::Http(request)) => Input::Command(id, GuestCommand::Http(request)),
-        Input::Command(id, Request::Record(batch)) => Input::Command(id, GuestCommand::Record(batch)),
+        Input::Command(id, Request::Http(request)) => {
+            Input::Command(id, GuestCommand::Http(request))
+        }
+        Input::Command(id, Request::Record(batch)) => {
+            Input::Command(id, GuestCommand::Record(batch))
+        }
         Input::Abandon(id) => Input::Abandon(id),
         Input::Response(id, result) => Input::Response(id, result),
     }
@@ -29,7 +41,14 @@ fn output(output: Output<GuestReply>) -> Output<Reply> {
     match output {
         Output::Reply(id, GuestReply::Http(response)) => {
             let (status, headers, body) = (response.status, response.headers, response.body);
-            Output::Reply(id, Reply::Http { status, headers, body })
+            Output::Reply(
+                id,
+                Reply::Http {
+                    status,
+                    headers,
+                    body,
+                },
+            )
         }
         Output::Reply(id, GuestReply::Recorded(result)) => {
             let verdict = result.map(|recorded| Verdict {
@@ -46,8 +65,15 @@ fn output(output: Output<GuestReply>) -> Output<Reply> {
     }
 }
 
-fn guest(factory: &GuestFactory, config: &Config, version: &str, now: Now) -> Result<Guest, String> {
-    let mut guest = factory.start().map_err(|error| format!("no guest: {error:#}"))?;
+fn guest(
+    factory: &GuestFactory,
+    config: &Config,
+    version: &str,
+    now: Now,
+) -> Result<Guest, String> {
+    let mut guest = factory
+        .start()
+        .map_err(|error| format!("no guest: {error:#}"))?;
     match guest.configure(config, version, now) {
         Ok(()) => Ok(Guest(guest)),
         Err(ConfigureError::Refused(message)) => Err(message),
@@ -57,14 +83,16 @@ fn guest(factory: &GuestFactory, config: &Config, version: &str, now: Now) -> Re
 
 #[test]
 fn every_script_is_answered_in_wasmtime_as_in_process() {
-    let engine = engine().expect("an engine");
+    let engine = engine::engine().expect("an engine");
     let artefact = Artefact::load(&engine, COLLECTOR, None).expect("the collector compiles");
     let factory = GuestFactory::new(&engine, &artefact.component).expect("the collector is one");
     let files = script_files().expect("the scripts are readable");
     assert!(!files.is_empty(), "there are scripts");
     let mut failures = Vec::new();
     for file in files {
-        match run(&file.script, |config, version, now| guest(&factory, &config, version, now)) {
+        match run(&file.script, |config, version, now| {
+            guest(&factory, &config, version, now)
+        }) {
             Ok(transcript) => failures.extend(
                 first_difference(&file.expected, &transcript)
                     .map(|difference| format!("{} differs in wasmtime at {difference}", file.name)),

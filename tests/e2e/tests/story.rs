@@ -1,14 +1,20 @@
 //! The whole story with a real Prometheus: the same bytes, one question asked once, an outage
 //! survived, and both scraping each other.
 
-use tidegate_e2e::{Answer, Prometheus, Tidegate, eventually, free_port, get, instant_query, post_query, status_field, unix_now};
+use tidegate_e2e::{
+    Answer, Prometheus, Tidegate, eventually, free_port, get, instant_query, post_query,
+    status_field, unix_now,
+};
 
 fn config(prometheus: &Prometheus, more: &str) -> String {
-    format!("[[source]]\nname = \"prom\"\nurl = \"{}\"\n{more}\n[node]\nenabled = false\n", prometheus.url())
+    format!(
+        "[[source]]\nname = \"prom\"\nurl = \"{}\"\n{more}\n[node]\nenabled = false\n",
+        prometheus.url()
+    )
 }
 
 /// Every result type, the odd numbers, every kind of refusal.
-const QUERIES: [&str; 24] = [
+const QUERIES: [&str; 25] = [
     "up",
     "up{job=\"prometheus\"}",
     "up[10s]",
@@ -33,7 +39,8 @@ const QUERIES: [&str; 24] = [
     "sum by (up",
     "rate(up)",
     "up{job=\"\\xff\"",
-    "label_replace(up, \"instance\", \"same\", \"\", \"\") + on(instance) up",
+    "label_replace(up, \"a\", \"$1\", \"job\", \"(\")",
+    "prometheus_http_requests_total * on(job) prometheus_http_requests_total",
 ];
 
 #[tokio::test]
@@ -42,29 +49,69 @@ async fn a_query_returns_byte_for_byte_what_prometheus_returns() {
     let tidegate = Tidegate::start(&config(&prometheus, ""), &[]).await;
     // A moment that no scrape can change any more.
     let time = format!("{:.3}", unix_now() - 1.0);
-    eventually("that moment to be past", async || if unix_now() > 1.0 + time.parse::<f64>().unwrap() { Ok(()) } else { Err(String::new()) }).await;
+    eventually("that moment to be past", async || {
+        if unix_now() > 1.0 + time.parse::<f64>().unwrap() {
+            Ok(())
+        } else {
+            Err(String::new())
+        }
+    })
+    .await;
     let mut statuses = Vec::new();
     for query in QUERIES {
         let params = [("query", query), ("time", &*time)];
-        let expected = instant_query(&prometheus.url(), &params).await.expect("Prometheus answers");
+        let expected = instant_query(&prometheus.url(), &params)
+            .await
+            .expect("Prometheus answers");
         for round in ["fetched", "again"] {
-            assert_same(&expected, &instant_query(&tidegate.url(), &params).await.expect("tidegate answers"), query, round);
-            assert_same(&expected, &post_query(&tidegate.url(), &params).await.expect("tidegate answers"), query, round);
+            assert_same(
+                &expected,
+                &instant_query(&tidegate.url(), &params)
+                    .await
+                    .expect("tidegate answers"),
+                query,
+                round,
+            );
+            assert_same(
+                &expected,
+                &post_query(&tidegate.url(), &params)
+                    .await
+                    .expect("tidegate answers"),
+                query,
+                round,
+            );
         }
         let named = format!("{}/source/prom", tidegate.url());
-        assert_same(&expected, &post_query(&named, &params).await.expect("tidegate answers"), query, "by name");
+        assert_same(
+            &expected,
+            &post_query(&named, &params).await.expect("tidegate answers"),
+            query,
+            "by name",
+        );
         statuses.push(expected.status);
     }
     for status in [200, 400, 422] {
-        assert!(statuses.contains(&status), "the queries were meant to provoke a {status}: {statuses:?}");
+        assert!(
+            statuses.contains(&status),
+            "the queries were meant to provoke a {status}: {statuses:?}"
+        );
     }
 }
 
 fn assert_same(expected: &Answer, actual: &Answer, query: &str, round: &str) {
-    assert_eq!(actual.status, expected.status, "{query} ({round}): {}", actual.text());
+    assert_eq!(
+        actual.status,
+        expected.status,
+        "{query} ({round}): {}",
+        actual.text()
+    );
     assert_eq!(actual.text(), expected.text(), "{query} ({round})");
     assert_eq!(actual.body, expected.body, "{query} ({round})");
-    assert_eq!(actual.header("content-type"), "application/json", "{query} ({round})");
+    assert_eq!(
+        actual.header("content-type"),
+        "application/json",
+        "{query} ({round})"
+    );
 }
 
 #[tokio::test]
@@ -74,10 +121,24 @@ async fn one_question_reaches_prometheus_once() {
     let before = prometheus.instant_queries_served().await;
 
     // The second ask, spelled as a POST, is answered from memory.
-    let first = instant_query(&tidegate.url(), &[("query", "up")]).await.expect("tidegate answers");
-    let second = post_query(&tidegate.url(), &[("query", "up")]).await.expect("tidegate answers");
-    assert!(first.header("cache-status").starts_with("tidegate; fwd=miss"), "{}", first.header("cache-status"));
-    assert!(second.header("cache-status").starts_with("tidegate; hit"), "{}", second.header("cache-status"));
+    let first = instant_query(&tidegate.url(), &[("query", "up")])
+        .await
+        .expect("tidegate answers");
+    let second = post_query(&tidegate.url(), &[("query", "up")])
+        .await
+        .expect("tidegate answers");
+    assert!(
+        first
+            .header("cache-status")
+            .starts_with("tidegate; fwd=miss"),
+        "{}",
+        first.header("cache-status")
+    );
+    assert!(
+        second.header("cache-status").starts_with("tidegate; hit"),
+        "{}",
+        second.header("cache-status")
+    );
     assert_eq!(first.body, second.body);
     served(&prometheus, before + 1).await;
 
@@ -86,7 +147,11 @@ async fn one_question_reaches_prometheus_once() {
     let asks: Vec<_> = (0..200)
         .map(|_| {
             let url = tidegate.url();
-            tokio::spawn(async move { instant_query(&url, &[("query", query)]).await.expect("tidegate answers") })
+            tokio::spawn(async move {
+                instant_query(&url, &[("query", query)])
+                    .await
+                    .expect("tidegate answers")
+            })
         })
         .collect();
     let mut misses = 0;
@@ -103,16 +168,23 @@ async fn one_question_reaches_prometheus_once() {
     served(&prometheus, before + 2).await;
 
     // Another question shows that the count counts.
-    instant_query(&tidegate.url(), &[("query", "vector(1)")]).await.expect("tidegate answers");
+    instant_query(&tidegate.url(), &[("query", "vector(1)")])
+        .await
+        .expect("tidegate answers");
     served(&prometheus, before + 3).await;
 }
 
 /// Waits until Prometheus has served this many instant queries.
 async fn served(prometheus: &Prometheus, expected: u64) {
-    eventually("Prometheus to count what it served", async || match prometheus.instant_queries_served().await {
-        count if count == expected => Ok(()),
-        count => Err(format!("{count} queries reached it, {expected} should have")),
-    })
+    eventually(
+        "Prometheus to count what it served",
+        async || match prometheus.instant_queries_served().await {
+            count if count == expected => Ok(()),
+            count => Err(format!(
+                "{count} queries reached it, {expected} should have"
+            )),
+        },
+    )
     .await;
 }
 
@@ -128,21 +200,39 @@ async fn an_outage_is_bridged_said_and_ended() {
     prometheus.kill();
     let bridged = eventually("an answer from memory that says why", async || {
         let answer = ask().await?;
-        assert_eq!(answer.status, 200, "memory must bridge this: {}", answer.text());
+        assert_eq!(
+            answer.status,
+            200,
+            "memory must bridge this: {}",
+            answer.text()
+        );
         let status = answer.header("cache-status");
-        match status_field(status, "detail") == Some("stale-on-error") && status_field(status, "freshness") == Some("stale") {
+        match status_field(status, "detail") == Some("stale-on-error")
+            && status_field(status, "freshness") == Some("stale")
+        {
             true => Ok(answer),
             false => Err(status.to_owned()),
         }
     })
     .await;
-    assert_eq!(bridged.first_value(), Some(1.0), "the last good answer: {}", bridged.text());
+    assert_eq!(
+        bridged.first_value(),
+        Some(1.0),
+        "the last good answer: {}",
+        bridged.text()
+    );
     let status = bridged.header("cache-status");
     assert!(status.starts_with("tidegate; hit"), "{status}");
-    let ttl: i64 = status_field(status, "ttl").and_then(|ttl| ttl.parse().ok()).unwrap_or_default();
+    let ttl: i64 = status_field(status, "ttl")
+        .and_then(|ttl| ttl.parse().ok())
+        .unwrap_or_default();
     assert!(ttl < 0, "past its ttl, and said so: {status}");
     let age: u64 = bridged.header("age").parse().unwrap_or_default();
-    assert!((1..=10).contains(&age), "its age in seconds: {:?}", bridged.header("age"));
+    assert!(
+        (1..=10).contains(&age),
+        "its age in seconds: {:?}",
+        bridged.header("age")
+    );
     health(&tidegate, 200, "down").await;
 
     let refused = eventually("the answer to be too old", async || match ask().await? {
@@ -151,15 +241,24 @@ async fn an_outage_is_bridged_said_and_ended() {
     })
     .await;
     assert!(matches!(refused.status, 502..=504), "{}", refused.text());
-    assert!(refused.error_message().contains("prom"), "the source is named: {}", refused.text());
-    assert_ne!(ask().await.expect("tidegate answers").status, 200, "it stays an error");
+    assert!(
+        refused.error_message().contains("prom"),
+        "the source is named: {}",
+        refused.text()
+    );
+    assert_ne!(
+        ask().await.expect("tidegate answers").status,
+        200,
+        "it stays an error"
+    );
     tidegate.assert_alive().await;
 
     prometheus.restart().await;
     let ask = async || instant_query(&tidegate_url(&tidegate), &[("query", "up")]).await;
     let back = eventually("all to be well", async || {
         let answer = ask().await?;
-        let live = answer.status == 200 && status_field(answer.header("cache-status"), "freshness") == Some("fresh");
+        let live = answer.status == 200
+            && status_field(answer.header("cache-status"), "freshness") == Some("fresh");
         if live { Ok(answer) } else { Err(answer.text()) }
     })
     .await;
@@ -176,7 +275,11 @@ async fn health(tidegate: &Tidegate, status: u16, word: &str) {
     eventually("/health to notice", async || {
         let answer = get(&tidegate.at("/health")).await?;
         let told = source_health(&answer).is_some_and(|health| health == word);
-        if answer.status == status && told { Ok(()) } else { Err(format!("{}: {}", answer.status, answer.text())) }
+        if answer.status == status && told {
+            Ok(())
+        } else {
+            Err(format!("{}: {}", answer.status, answer.text()))
+        }
     })
     .await;
 }
@@ -195,27 +298,67 @@ async fn prometheus_scrapes_tidegate_without_complaint() {
     let tidegate = Tidegate::start_on(port, &config(&prometheus, ""), &[]).await;
     // Something of everything on its counters: a miss, a hit, an error.
     for query in ["up", "up", "up("] {
-        instant_query(&tidegate.url(), &[("query", query)]).await.expect("tidegate answers");
+        instant_query(&tidegate.url(), &[("query", query)])
+            .await
+            .expect("tidegate answers");
     }
     eventually("the target to be up", async || {
-        let targets = get(&format!("{}/api/v1/targets", prometheus.url())).await?.json();
-        let targets = targets["data"]["activeTargets"].as_array().cloned().unwrap_or_default();
-        let target = targets.iter().find(|target| target["labels"]["job"] == "tidegate").cloned().unwrap_or_default();
-        if target["health"] == "up" && target["lastError"] == "" { Ok(()) } else { Err(target.to_string()) }
+        let targets = get(&format!("{}/api/v1/targets", prometheus.url()))
+            .await?
+            .json();
+        let targets = targets["data"]["activeTargets"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let target = targets
+            .iter()
+            .find(|target| target["labels"]["job"] == "tidegate")
+            .cloned()
+            .unwrap_or_default();
+        if target["health"] == "up" && target["lastError"] == "" {
+            Ok(())
+        } else {
+            Err(target.to_string())
+        }
     })
     .await;
     let scraped = eventually("its samples to be stored", async || {
-        let answer = instant_query(&prometheus.url(), &[("query", "scrape_samples_scraped{job=\"tidegate\"}")]).await?;
-        answer.first_value().filter(|samples| *samples > 0.0).ok_or_else(|| answer.text())
+        let answer = instant_query(
+            &prometheus.url(),
+            &[("query", "scrape_samples_scraped{job=\"tidegate\"}")],
+        )
+        .await?;
+        answer
+            .first_value()
+            .filter(|samples| *samples > 0.0)
+            .ok_or_else(|| answer.text())
     })
     .await;
     assert!(scraped >= 10.0, "only {scraped} samples");
 
-    let metrics = get(&tidegate.at("/metrics")).await.expect("tidegate answers");
-    assert!(metrics.header("content-type").starts_with("text/plain; version=0.0.4"), "{}", metrics.header("content-type"));
+    let metrics = get(&tidegate.at("/metrics"))
+        .await
+        .expect("tidegate answers");
+    assert!(
+        metrics
+            .header("content-type")
+            .starts_with("text/plain; version=0.0.4"),
+        "{}",
+        metrics.header("content-type")
+    );
     let verdict = check_metrics(&metrics.text());
-    assert!(verdict.status.success(), "promtool check metrics: {}{}\n{}", verdict.stdout, verdict.stderr, metrics.text());
-    assert_eq!(format!("{}{}", verdict.stdout, verdict.stderr).trim(), "", "promtool has remarks");
+    assert!(
+        verdict.status.success(),
+        "promtool check metrics: {}{}\n{}",
+        verdict.stdout,
+        verdict.stderr,
+        metrics.text()
+    );
+    assert_eq!(
+        format!("{}{}", verdict.stdout, verdict.stderr).trim(),
+        "",
+        "promtool has remarks"
+    );
 }
 
 /// `promtool check metrics` reads standard input, which a shell gives it.
@@ -224,7 +367,10 @@ fn check_metrics(text: &str) -> tidegate_e2e::Finished {
     let path = folder.path().join("metrics.txt");
     std::fs::write(&path, text).expect("a writable folder");
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", "exec \"$0\" check metrics < \"$1\""]).arg(tidegate_e2e::on_path("promtool")).arg(&path);
+    command
+        .args(["-c", "exec \"$0\" check metrics < \"$1\""])
+        .arg(tidegate_e2e::on_path("promtool"))
+        .arg(&path);
     tidegate_e2e::Finished::run("promtool check metrics", &mut command)
 }
 
@@ -233,15 +379,36 @@ async fn promtool_prints_what_it_prints_against_prometheus() {
     let prometheus = Prometheus::start(&[]).await;
     let tidegate = Tidegate::start("", &["--source", &format!("prom={}", prometheus.url())]).await;
     let time = format!("{:.0}", unix_now());
-    for query in ["up", "prometheus_build_info", "scalar(up)", "up[5s]", "1/0", "nothing_has_this_name", "up("] {
-        let ask = |url: &str| Prometheus::promtool(&["query", "instant", "--time", &time, url, query]);
+    for query in [
+        "up",
+        "prometheus_build_info",
+        "scalar(up)",
+        "up[5s]",
+        "1/0",
+        "nothing_has_this_name",
+        "up(",
+    ] {
+        let ask =
+            |url: &str| Prometheus::promtool(&["query", "instant", "--time", &time, url, query]);
         // A second that has just begun may still be scraped into.
-        eventually("the second to be over", async || if unix_now() > time.parse::<f64>().unwrap() + 1.5 { Ok(()) } else { Err(String::new()) }).await;
+        eventually("the second to be over", async || {
+            if unix_now() > time.parse::<f64>().unwrap() + 1.5 {
+                Ok(())
+            } else {
+                Err(String::new())
+            }
+        })
+        .await;
         let (expected, actual) = (ask(&prometheus.url()), ask(&tidegate.url()));
         assert_eq!(actual.stdout, expected.stdout, "{query}");
         assert_eq!(actual.stderr, expected.stderr, "{query}");
         assert_eq!(actual.status.code(), expected.status.code(), "{query}");
     }
     let live = Prometheus::promtool(&["query", "instant", &tidegate.url(), "up"]);
-    assert!(live.stdout.contains("up{") && live.stdout.contains("=> 1 @["), "{}{}", live.stdout, live.stderr);
+    assert!(
+        live.stdout.contains("up{") && live.stdout.contains("=> 1 @["),
+        "{}{}",
+        live.stdout,
+        live.stderr
+    );
 }
