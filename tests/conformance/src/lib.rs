@@ -18,6 +18,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod acts;
 #[cfg(feature = "browser")]
 pub mod browser;
 mod cursor;
