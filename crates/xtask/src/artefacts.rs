@@ -102,7 +102,6 @@ pub(crate) fn build(
     pieces: &[Piece],
     profile: Profile,
 ) -> Result<Option<PathBuf>> {
-    ui::heading("Build");
     let mut program = None;
     for piece in pieces {
         match piece {

@@ -117,10 +117,12 @@ fn run(arguments: Arguments) -> Result<()> {
                 .copied()
                 .collect();
             setup::run(&project, &needs)?;
+            ui::heading("build");
             artefacts::build(&project, &pieces, profile(release)).map(drop)
         }
         Verb::Demo { release, arguments } => {
             setup::run(&project, Purpose::Demo.needs())?;
+            ui::heading("build");
             let program = artefacts::build(&project, &FOR_DEMO, profile(release))?;
             // A demo runs for hours; others may build meanwhile.
             drop(lock);
@@ -146,7 +148,7 @@ fn profile(release: bool) -> Profile {
 
 /// Becomes `tidegate serve`, so that Ctrl-C and its graceful end are the host's own business.
 fn serve(project: &Project, program: &Path, arguments: &[OsString]) -> Result<()> {
-    ui::heading("Tidegate");
+    ui::heading("tidegate serve");
     ui::say(&format!(
         "the dashboard is at {}; Ctrl-C ends it",
         ui::bold(&format!("http://{}/", listen(arguments)))

@@ -134,7 +134,6 @@ pub(crate) fn run(project: &Project, needs: &[Need]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    ui::heading("Set-up");
     for need in &missing {
         ui::say(&format!("missing: {}", need.name()));
     }

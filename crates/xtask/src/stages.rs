@@ -180,7 +180,7 @@ impl Report {
 
     /// Prints the table; an error names the stages that failed.
     fn conclude(self) -> Result<()> {
-        ui::heading("Summary");
+        ui::heading("summary");
         let width = self
             .rows
             .iter()
