@@ -18,4 +18,4 @@ pub use process::{Finished, Process, free_port, on_path};
 pub use prometheus::Prometheus;
 pub use tidegate::{Tidegate, program, run_cli};
 pub use upstream::{Behaviour, Upstream};
-pub use wait::{eventually, unix_now};
+pub use wait::{eventually, settled_moment, unix_now};

@@ -37,3 +37,19 @@ pub fn unix_now() -> f64 {
         .expect("a clock past 1970")
         .as_secs_f64()
 }
+
+/// A moment in whole seconds since 1970 that nothing is being scraped for any more, where scrapes
+/// come every second and take less.
+pub async fn settled_moment() -> String {
+    let moment = unix_now().floor();
+    eventually("a moment to be past", async || {
+        let passed_s = unix_now() - moment;
+        if passed_s > 2.5 {
+            Ok(())
+        } else {
+            Err(format!("{passed_s} s"))
+        }
+    })
+    .await;
+    format!("{moment}")
+}

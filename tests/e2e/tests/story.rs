@@ -3,7 +3,7 @@
 
 use tidegate_e2e::{
     Answer, Prometheus, Tidegate, eventually, free_port, get, instant_query, post_query,
-    status_field, unix_now,
+    settled_moment, status_field,
 };
 
 fn config(prometheus: &Prometheus, more: &str) -> String {
@@ -47,16 +47,7 @@ const QUERIES: [&str; 25] = [
 async fn a_query_returns_byte_for_byte_what_prometheus_returns() {
     let prometheus = Prometheus::start(&[]).await;
     let tidegate = Tidegate::start(&config(&prometheus, ""), &[]).await;
-    // A moment that no scrape can change any more.
-    let time = format!("{:.3}", unix_now() - 1.0);
-    eventually("that moment to be past", async || {
-        if unix_now() > 1.0 + time.parse::<f64>().unwrap() {
-            Ok(())
-        } else {
-            Err(String::new())
-        }
-    })
-    .await;
+    let time = settled_moment().await;
     let mut statuses = Vec::new();
     for query in QUERIES {
         let params = [("query", query), ("time", &*time)];
@@ -193,7 +184,8 @@ async fn an_outage_is_bridged_said_and_ended() {
     let mut prometheus = Prometheus::start(&[]).await;
     let thresholds = "ttl = \"1s\"\nfresh_below = \"2s\"\nwarn_past = \"3s\"\nunavailable_past = \"10s\"\nprobe_interval = \"500ms\"\n";
     let mut tidegate = Tidegate::start(&config(&prometheus, thresholds), &[]).await;
-    let ask = async || instant_query(&tidegate_url(&tidegate), &[("query", "up")]).await;
+    let url = tidegate.url();
+    let ask = async || instant_query(&url, &[("query", "up")]).await;
     assert_eq!(ask().await.expect("tidegate answers").status, 200);
     health(&tidegate, 200, "up").await;
 
@@ -254,7 +246,6 @@ async fn an_outage_is_bridged_said_and_ended() {
     tidegate.assert_alive().await;
 
     prometheus.restart().await;
-    let ask = async || instant_query(&tidegate_url(&tidegate), &[("query", "up")]).await;
     let back = eventually("all to be well", async || {
         let answer = ask().await?;
         let live = answer.status == 200
@@ -264,10 +255,6 @@ async fn an_outage_is_bridged_said_and_ended() {
     .await;
     assert_eq!(back.first_value(), Some(1.0), "{}", back.text());
     health(&tidegate, 200, "up").await;
-}
-
-fn tidegate_url(tidegate: &Tidegate) -> String {
-    tidegate.url()
 }
 
 /// Waits until `/health` answers with this status and this word for the source.
@@ -378,7 +365,7 @@ fn check_metrics(text: &str) -> tidegate_e2e::Finished {
 async fn promtool_prints_what_it_prints_against_prometheus() {
     let prometheus = Prometheus::start(&[]).await;
     let tidegate = Tidegate::start("", &["--source", &format!("prom={}", prometheus.url())]).await;
-    let time = format!("{:.0}", unix_now());
+    let time = settled_moment().await;
     for query in [
         "up",
         "prometheus_build_info",
@@ -390,15 +377,6 @@ async fn promtool_prints_what_it_prints_against_prometheus() {
     ] {
         let ask =
             |url: &str| Prometheus::promtool(&["query", "instant", "--time", &time, url, query]);
-        // A second that has just begun may still be scraped into.
-        eventually("the second to be over", async || {
-            if unix_now() > time.parse::<f64>().unwrap() + 1.5 {
-                Ok(())
-            } else {
-                Err(String::new())
-            }
-        })
-        .await;
         let (expected, actual) = (ask(&prometheus.url()), ask(&tidegate.url()));
         assert_eq!(actual.stdout, expected.stdout, "{query}");
         assert_eq!(actual.stderr, expected.stderr, "{query}");
