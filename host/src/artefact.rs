@@ -208,7 +208,7 @@ fn is_ours_alone(_: &fs::Metadata) -> bool {
 
 /// Writes beside and renames, so that no other process ever sees half a file.
 fn store(path: &Path, code: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
     create_private_dir(dir)?;
     let beside = path.with_extension(format!("{}.part", std::process::id()));
     let written = create_private(&beside).and_then(|mut file| {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,11 +79,14 @@ impl Collector {
             state: state_sender,
             is_closing,
         };
+        let (is_up, up) = mpsc::sync_channel(1);
         // A step may take seconds and must not hold up anybody else's sockets.
         thread::Builder::new()
             .name("tidegate-guest".into())
-            .spawn(move || supervisor.run(first))
+            .spawn(move || supervisor.run(first, &is_up))
             .map_err(StartError::Thread)?;
+        // The sender goes with the thread, which cannot end before it was up.
+        let _ = up.recv();
         Ok(Self { state, closing })
     }
 
@@ -155,12 +158,12 @@ struct Supervisor<T> {
 }
 
 impl<T: Transport> Supervisor<T> {
-    fn run(mut self, first: GuestMachine) {
+    fn run(mut self, first: GuestMachine, is_up: &mpsc::SyncSender<()>) {
         let mut next = Ok(first);
         let mut restart_after = RESTART_AFTER_MIN;
         loop {
             let started = Instant::now();
-            let end = next.and_then(|guest| self.drive(guest).map_err(StartError::Broken));
+            let end = next.and_then(|guest| self.drive(guest, is_up).map_err(StartError::Broken));
             let Err(error) = end else { break };
             self.state.send_replace(State::Down);
             if started.elapsed() >= STABLE_AFTER {
@@ -177,11 +180,13 @@ impl<T: Transport> Supervisor<T> {
     }
 
     /// Drives one guest to its end.
-    fn drive(&self, guest: GuestMachine) -> Result<(), MachineError> {
+    fn drive(&self, guest: GuestMachine, is_up: &mpsc::SyncSender<()>) -> Result<(), MachineError> {
         let (handle, running) = driver(guest, &self.transport, &self.setup.clock, |event| {
             log(&event)
         });
         self.state.send_replace(State::Up(handle.clone()));
+        // Only the first is waited for.
+        let _ = is_up.try_send(());
         // Whoever closed before the line above did not see this guest.
         if *self.is_closing.borrow() {
             handle.close();

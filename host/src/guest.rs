@@ -143,13 +143,11 @@ impl GuestMachine {
             .map_err(ConfigureError::Broken)?;
         let mut verdict = None;
         for output in outputs {
-            match output {
-                wit::Output::Reply((CONFIGURE, wit::Reply::Configured(result))) => {
-                    verdict = Some(result)
-                }
-                other => self
-                    .held
-                    .push(convert::output(other).map_err(ConfigureError::Broken)?),
+            if let wit::Output::Reply((CONFIGURE, wit::Reply::Configured(result))) = output {
+                verdict = Some(result);
+            } else {
+                self.held
+                    .push(convert::output(output).map_err(ConfigureError::Broken)?);
             }
         }
         match verdict {

@@ -136,22 +136,19 @@ fn explain(error: &ClientError, arguments: &Query) -> ExitCode {
     let ClientError::Query(query_error) = error else {
         return refuse(FAILED, error);
     };
-    let code = match query_error {
-        QueryError::Upstream { status, .. } if *status < 500 => WRONG,
-        other if other.may_serve_stale() => FAILED,
-        QueryError::Overloaded { .. } => FAILED,
-        _ => WRONG,
-    };
+    let is_passing =
+        query_error.may_serve_stale() || matches!(query_error, QueryError::Overloaded { .. });
+    let code = if is_passing { FAILED } else { WRONG };
     let text: String = query_error
         .to_string()
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    let hint = match query_error {
-        QueryError::Unreachable { .. } if arguments.source.is_none() => {
-            "; is a Tidegate running there? `tidegate serve` starts one, --server and --source name others"
-        }
-        _ => "",
+    let is_unreachable = matches!(query_error, QueryError::Unreachable { .. });
+    let hint = if is_unreachable && arguments.source.is_none() {
+        "; is a Tidegate running there? `tidegate serve` starts one, --server and --source name others"
+    } else {
+        ""
     };
     refuse(code, format_args!("{text}{hint}"))
 }

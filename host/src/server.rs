@@ -132,30 +132,28 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, source } = self;
         let port = address.port();
-        match source.kind() {
-            io::ErrorKind::AddrInUse => {
-                write!(
-                    f,
-                    "cannot listen on {address}: the port is taken; stop who holds it (`{}` tells), or choose another with --listen {}:{}",
-                    who_holds(port),
-                    address.ip(),
-                    port.wrapping_add(1).max(1024)
-                )
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                write!(
-                    f,
-                    "cannot listen on {address}: this machine has no such address; 127.0.0.1 and 0.0.0.0 always work"
-                )
-            }
-            io::ErrorKind::PermissionDenied => {
-                write!(
-                    f,
-                    "cannot listen on {address}: not permitted; ports below 1024 need privileges, try --listen {}:9200",
-                    address.ip()
-                )
-            }
-            _ => write!(f, "cannot listen on {address}: {source}"),
+        write!(f, "cannot listen on {address}: ")?;
+        let ip = address.ip();
+        let kind = source.kind();
+        if kind == io::ErrorKind::AddrInUse {
+            let next = port.wrapping_add(1).max(1024);
+            let who = who_holds(port);
+            write!(
+                f,
+                "the port is taken; stop who holds it (`{who}` tells), or choose another with --listen {ip}:{next}"
+            )
+        } else if kind == io::ErrorKind::AddrNotAvailable {
+            write!(
+                f,
+                "this machine has no such address; 127.0.0.1 and 0.0.0.0 always work"
+            )
+        } else if kind == io::ErrorKind::PermissionDenied {
+            write!(
+                f,
+                "not permitted; ports below 1024 need privileges, try --listen {ip}:9200"
+            )
+        } else {
+            write!(f, "{source}")
         }
     }
 }

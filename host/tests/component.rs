@@ -9,18 +9,23 @@ fn the_component_has_no_imports() {
     let mut imports = Vec::new();
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(COLLECTOR) {
-        match payload.expect("the component is well-formed") {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
+        let payload = payload.expect("the component is well-formed");
+        if matches!(
+            payload,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. }
+        ) {
+            depth += 1;
+        } else if matches!(payload, Payload::End(_)) {
+            depth = depth.saturating_sub(1);
+        } else if let Payload::ComponentImportSection(section) = payload
             // What modules inside import is wired up inside.
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                imports.extend(
-                    section
-                        .into_iter()
-                        .map(|import| format!("{:?}", import.expect("an import"))),
-                );
-            }
-            _ => {}
+            && depth == 0
+        {
+            imports.extend(
+                section
+                    .into_iter()
+                    .map(|import| format!("{:?}", import.expect("an import"))),
+            );
         }
     }
     assert!(

@@ -26,6 +26,8 @@ struct Host {
 
 impl Host {
     async fn start(config: &str) -> Self {
+        // What the host logs is shown with a test that fails.
+        let _ = tracing_subscriber::fmt().with_test_writer().try_init();
         let config = format!("listen = \"127.0.0.1:0\"\n{config}");
         let config = HostConfig::parse(&config, "test.toml").unwrap();
         let serving = prepare(&config, Some(Path::new(CACHE))).await.unwrap();

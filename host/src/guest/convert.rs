@@ -64,7 +64,7 @@ fn source(source: &SourceConfig) -> wit::SourceConfig {
         kind: match source.kind {
             SourceKind::Push => wit::SourceKind::Push,
             // The configuration of this host has no other kinds.
-            _ => wit::SourceKind::Prometheus,
+            SourceKind::Prometheus | _ => wit::SourceKind::Prometheus,
         },
         ttl_ms: ms(source.ttl),
         timeout_ms: ms(source.timeout),
@@ -159,7 +159,7 @@ fn family(family: &Family) -> wit::Family {
             MetricKind::Gauge => wit::MetricKind::Gauge,
             MetricKind::Histogram => wit::MetricKind::Histogram,
             MetricKind::Summary => wit::MetricKind::Summary,
-            _ => wit::MetricKind::Unknown,
+            MetricKind::Unknown | _ => wit::MetricKind::Unknown,
         },
         unit: family.metadata.unit.to_string(),
         help: family.metadata.help.to_string(),
