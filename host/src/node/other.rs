@@ -10,14 +10,17 @@ use super::part::Part;
 
 /// What is looked at every interval.
 pub(super) fn quick() -> Vec<Box<dyn Part>> {
-    let mut system = System::new();
-    let mut networks = Networks::new_with_refreshed_list();
+    let mut system = None;
+    let mut networks = None;
     vec![
         Box::new(("memory", move |batch: &mut Batch<'_>| {
-            memory(&mut system, batch)
+            memory(opened(&mut system, System::new)?, batch)
         })),
         Box::new(("network", move |batch: &mut Batch<'_>| {
-            network(&mut networks, batch)
+            network(
+                opened(&mut networks, Networks::new_with_refreshed_list)?,
+                batch,
+            )
         })),
         Box::new(("load", load)),
         Box::new(("time", time)),
@@ -27,10 +30,25 @@ pub(super) fn quick() -> Vec<Box<dyn Part>> {
 
 /// What may hang.
 pub(super) fn slow() -> Vec<Box<dyn Part>> {
-    let mut disks = Disks::new_with_refreshed_list();
+    let mut disks = None;
     vec![Box::new(("filesystems", move |batch: &mut Batch<'_>| {
-        filesystems(&mut disks, batch)
+        filesystems(opened(&mut disks, Disks::new_with_refreshed_list)?, batch)
     }))]
+}
+
+/// What is in `slot`, opened at the first use that succeeds.
+fn opened<T>(
+    slot: &mut Option<T>,
+    open: impl FnOnce() -> Result<T, sysinfo::Error>,
+) -> Result<&mut T> {
+    match slot {
+        Some(open) => Ok(open),
+        None => Ok(slot.insert(open().map_err(seen)?)),
+    }
+}
+
+fn seen(error: sysinfo::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:?}")
 }
 
 fn memory(system: &mut System, batch: &mut Batch<'_>) -> Result<()> {
@@ -50,10 +68,13 @@ fn memory(system: &mut System, batch: &mut Batch<'_>) -> Result<()> {
 
 fn network(networks: &mut Networks, batch: &mut Batch<'_>) -> Result<()> {
     networks.refresh(true);
-    let mut devices: Vec<_> = networks.iter().collect();
-    devices.sort_unstable_by_key(|(name, _)| name.as_str());
+    let mut devices: Vec<_> = networks
+        .iter()
+        .map(|(name, device)| (name.to_string_lossy(), device))
+        .collect();
+    devices.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     for (name, device) in devices {
-        let labels = [("device", name.as_str())];
+        let labels = [("device", &*name)];
         let fields: [(&'static Metric, u64); 6] = [
             (&metrics::NETWORK_RECEIVE_BYTES, device.total_received()),
             (
@@ -82,11 +103,11 @@ fn network(networks: &mut Networks, batch: &mut Batch<'_>) -> Result<()> {
 }
 
 fn load(batch: &mut Batch<'_>) -> Result<()> {
-    let load = System::load_average();
+    let load = System::load_average().map_err(seen)?;
     batch.push(&metrics::LOAD1, &[], load.one);
     batch.push(&metrics::LOAD5, &[], load.five);
     batch.push(&metrics::LOAD15, &[], load.fifteen);
-    batch.push_count(&metrics::BOOT_TIME, &[], System::boot_time());
+    batch.push_count(&metrics::BOOT_TIME, &[], System::boot_time().map_err(seen)?);
     Ok(())
 }
 
@@ -97,7 +118,7 @@ fn time(batch: &mut Batch<'_>) -> Result<()> {
 }
 
 fn uname(batch: &mut Batch<'_>) -> Result<()> {
-    let known = |text: Option<String>| text.unwrap_or_default();
+    let known = |text: Result<String, sysinfo::Error>| text.unwrap_or_default();
     let [node, release, system, version] = [
         System::host_name(),
         System::kernel_version(),
@@ -119,7 +140,7 @@ fn uname(batch: &mut Batch<'_>) -> Result<()> {
 
 fn filesystems(disks: &mut Disks, batch: &mut Batch<'_>) -> Result<()> {
     disks.refresh(true);
-    for disk in disks.list() {
+    for disk in disks.iter() {
         let (device, kind, at) = (
             disk.name().to_string_lossy(),
             disk.file_system().to_string_lossy(),
