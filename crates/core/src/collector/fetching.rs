@@ -73,11 +73,10 @@ impl Collector {
     pub(super) fn probe(&mut self, at: usize, now: Now) {
         let source = &self.sources[at];
         let interval = source.probe_interval;
-        let heard_lately = !source.is_failing()
-            && source
-                .last_success_mono()
-                .is_some_and(|heard| now.mono.since(heard) < interval);
-        if !heard_lately && source.in_flight == 0 {
+        let heard = source
+            .last_success_mono()
+            .filter(|&heard| !source.is_failing() && now.mono.since(heard) < interval);
+        if heard.is_none() && source.in_flight == 0 {
             let request = FetchRequest {
                 method: Method::Get,
                 path: PROBE_PATH,
@@ -85,7 +84,9 @@ impl Collector {
             };
             self.fetch(at, request, Purpose::Probe, now);
         }
-        self.timers.set(now.mono + interval, Timer::Probe(at));
+        // The silence is counted from when it was last heard.
+        let since = heard.unwrap_or(now.mono);
+        self.timers.set(since + interval, Timer::Probe(at));
     }
 
     pub(super) fn fetch_timed_out(&mut self, id: FetchId, now: Now) {
