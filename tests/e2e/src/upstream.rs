@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// What an endless body is sent in.
 const CHUNK_BYTES: usize = 64 << 10;
+/// What a huge body has.
+const HUGE_BYTES: usize = 2 << 30;
 /// What a bomb of a few kilobytes swells to.
 const BOMB_BYTES: usize = 256 << 20;
 
@@ -22,6 +24,8 @@ pub enum Behaviour {
     Page,
     /// 200 and a body without end.
     Endless,
+    /// 200 and a body of the 2 GB that its head announces.
+    Huge,
     /// 200, a length, and fewer bytes than that.
     Truncated,
     /// A small gzip body that becomes 256 MiB.
@@ -105,6 +109,7 @@ async fn answer(
                 .await
         }
         Behaviour::Endless => endless(&mut stream, &sent).await,
+        Behaviour::Huge => huge(&mut stream, &sent).await,
         Behaviour::Truncated => {
             let head =
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n";
@@ -122,7 +127,7 @@ async fn answer(
                 .await
         }
         Behaviour::Redirect => {
-            let head = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/\r\ncontent-length: 0\r\n\r\n";
+            let head = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             stream.write_all(head.as_bytes()).await
         }
         Behaviour::Silence => {
@@ -171,6 +176,20 @@ async fn endless(stream: &mut TcpStream, sent: &AtomicU64) -> std::io::Result<()
         stream.write_all(chunk.as_bytes()).await?;
         sent.fetch_add(CHUNK_BYTES as u64, Ordering::Relaxed);
     }
+}
+
+/// The same, with its length said before.
+async fn huge(stream: &mut TcpStream, sent: &AtomicU64) -> std::io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {HUGE_BYTES}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    let piece = vec![b' '; CHUNK_BYTES];
+    for _ in 0..HUGE_BYTES / CHUNK_BYTES {
+        stream.write_all(&piece).await?;
+        sent.fetch_add(CHUNK_BYTES as u64, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 fn gzip_bomb() -> Vec<u8> {
