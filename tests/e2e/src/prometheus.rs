@@ -1,6 +1,7 @@
 //! A real Prometheus with a folder of its own.
 
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -86,6 +87,23 @@ impl Prometheus {
                 .and_then(|(_, value)| value.parse::<u64>().ok())
         };
         lines.filter_map(count).sum()
+    }
+
+    /// The same, once it has counted all that it served: it counts after it has answered.
+    pub async fn settled_count(&self) -> u64 {
+        let mut last = None;
+        eventually("Prometheus to have counted", async || {
+            let count = self.instant_queries_served().await;
+            let settled = last == Some(count);
+            last = Some(count);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if settled {
+                Ok(count)
+            } else {
+                Err(format!("{count} and counting"))
+            }
+        })
+        .await
     }
 
     async fn ready(&self) {
