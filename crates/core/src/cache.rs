@@ -124,15 +124,20 @@ impl Cache {
         Some(&mut slot.entry)
     }
 
+    /// Whether an entry is small enough to be kept at all.
+    pub(crate) fn fits(&self, key: &str, entry: &Entry) -> bool {
+        entry.byte_size(key) <= self.bytes_max
+    }
+
     /// Keeps an entry in place of the key's former one, evicting others to make room. One that is
     /// larger than the whole cache is not kept, and the former one is dropped all the same, for it
     /// is out of date.
     pub(crate) fn insert(&mut self, key: Arc<str>, entry: Entry) {
         let read = self.remove(&key);
-        let bytes = entry.byte_size(&key);
-        if bytes > self.bytes_max {
+        if !self.fits(&key, &entry) {
             return;
         }
+        let bytes = entry.byte_size(&key);
         while self.bytes + bytes > self.bytes_max {
             self.evict();
         }

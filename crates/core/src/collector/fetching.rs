@@ -211,6 +211,7 @@ impl Collector {
         let name = self.sources[at].name.clone();
         // What comes with warnings may be partial, and must not be the last good answer.
         let keep = self.cache_enabled && entry.payload.response.warnings.is_empty();
+        let kept = keep && self.cache.fits(key, &entry);
         for asker in askers {
             self.clear_ask_timer(&asker);
             let provenance = if asker.leads {
@@ -219,7 +220,7 @@ impl Collector {
                 Provenance::Coalesced
             };
             let mut answer = entry_answer(&entry, &name, key, provenance, None, now);
-            answer.ttl_left = answer.ttl_left.filter(|_| keep);
+            answer.ttl_left = answer.ttl_left.filter(|_| kept);
             self.outputs.push_back(Output::Reply(Reply {
                 ask: asker.ask,
                 result: Ok(answer),
