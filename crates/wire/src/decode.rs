@@ -18,7 +18,7 @@ pub use limits::DecodeLimits;
 use crate::reader::Reader;
 use crate::response::{Data, ErrorResponse, QueryResponse};
 use data::read_data;
-use error::excerpt;
+pub(crate) use error::excerpt;
 
 type Result<T> = core::result::Result<T, DecodeError>;
 

@@ -7,7 +7,8 @@
 //!   straight into [`Columns`]; [`encode_query_response`] writes the bytes Prometheus would.
 //! - [`number`] has Prometheus' number, timestamp and duration formats.
 //! - [`form`] reads and writes `application/x-www-form-urlencoded` parameters.
-//! - [`json`] writes any other JSON document; [`text`] writes the exposition format.
+//! - [`json`] writes any other JSON document; [`text`] writes the exposition format, and
+//!   [`decode_exposition`] reads it, or OpenMetrics, straight into [`Columns`].
 //!
 //! ```
 //! use tidegate_wire::{Data, DecodeLimits, decode_query_response, encode_query_response};
@@ -38,9 +39,14 @@ pub mod json;
 pub mod number;
 mod reader;
 mod response;
+mod scrape;
 pub mod text;
 
 pub use columns::{Columns, ColumnsBuilder, Series};
 pub use decode::{DecodeError, DecodeLimits, Envelope, decode_query_response};
 pub use encode::{encode_error, encode_query_response};
 pub use response::{Data, ErrorResponse, QueryResponse};
+pub use scrape::{
+    Exposition, ExpositionError, ExpositionFormat, FamilyHeader, FamilyKind, Repeated,
+    ScrapeLimits, decode_exposition, format_of,
+};

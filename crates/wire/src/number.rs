@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 pub use duration::{parse_api_duration_ms, parse_duration_ms};
-pub(crate) use time::parse_decimal_seconds;
 pub use time::parse_timestamp_ms;
+pub(crate) use time::{float_seconds_ms, parse_decimal_seconds};
 
 /// The longest number, timestamp or duration that is looked at: no sensible one is longer.
 ///

@@ -178,6 +178,6 @@ impl fmt::Display for DecodeError {
 impl core::error::Error for DecodeError {}
 
 /// The beginning of `text`, short enough for an error.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     String::from(&text[..text.floor_char_boundary(TEXT_BYTES_MAX)])
 }

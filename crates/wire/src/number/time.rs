@@ -38,7 +38,7 @@ pub fn parse_timestamp_ms(text: &str) -> Result<i64, NumberError> {
 }
 
 /// Whole seconds and the fraction rounded to milliseconds, half away from zero, as Prometheus does.
-fn float_seconds_ms(seconds: f64) -> Option<i64> {
+pub(crate) fn float_seconds_ms(seconds: f64) -> Option<i64> {
     /// The most seconds whose milliseconds an `i64` holds.
     const SECONDS_MAX: i64 = i64::MAX / 1_000 - 1;
     if seconds.is_nan() || seconds.abs() > SECONDS_MAX as f64 {
