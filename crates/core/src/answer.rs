@@ -73,3 +73,25 @@ pub struct Answer {
     /// Why it is not better: the failure behind a [`Provenance::StaleOnError`].
     pub reason: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    #[test]
+    fn every_provenance_has_its_word() {
+        let words = [
+            (Provenance::Hit, "hit"),
+            (Provenance::Stale, "stale"),
+            (Provenance::Miss, "miss"),
+            (Provenance::Coalesced, "coalesced"),
+            (Provenance::StaleOnError, "stale-on-error"),
+        ];
+        assert!(
+            words
+                .iter()
+                .all(|(provenance, word)| provenance.as_str() == *word)
+        );
+    }
+}

@@ -25,11 +25,24 @@ pub enum Query {
     },
 }
 
+/// Who goes first when a source's queue is not empty. Ordered from last to first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Refreshes, and whatever nobody waits for.
+    Background,
+    /// People and programs.
+    #[default]
+    Normal,
+    /// Decisions that cannot wait.
+    High,
+}
+
 /// One question to the collector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// The source's name; `None` asks the default source.
-    pub source: Option<String>,
+    /// The names of the sources; none asks the default source, and answers of several are merged
+    /// with a label `source`.
+    pub sources: Vec<String>,
     /// What is asked.
     pub query: Query,
     /// The instant asked about; `None` asks about now.
@@ -40,6 +53,8 @@ pub struct Ask {
     pub allow_stale: bool,
     /// How long the asker waits; `None` is the source's timeout. The source's timeout caps it.
     pub timeout: Option<Duration>,
+    /// Who goes first when the source's queue is not empty.
+    pub priority: Priority,
     /// Further parameters of the query endpoint, passed on and part of the key: `limit`,
     /// `lookback_delta`, `stats`, in any order.
     pub extra: Vec<(String, String)>,
@@ -61,19 +76,20 @@ impl Ask {
 
     fn new(query: Query) -> Self {
         Self {
-            source: None,
+            sources: Vec::new(),
             query,
             time: None,
             max_age: None,
             allow_stale: false,
             timeout: None,
+            priority: Priority::Normal,
             extra: Vec::new(),
         }
     }
 
-    /// The same ask of the source `name`.
+    /// The same ask, of the source `name` as well as of those named before.
     pub fn of(mut self, name: impl Into<String>) -> Self {
-        self.source = Some(name.into());
+        self.sources.push(name.into());
         self
     }
 }

@@ -1,6 +1,6 @@
 //! The collector: takes questions and news, decides, and says what to do.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -11,26 +11,41 @@ use crate::cache::Cache;
 use crate::config::LOCAL;
 use crate::flight::Flights;
 use crate::local::Local;
-use crate::source::Source;
+use crate::refusals::Refusals;
+use crate::source::{Source, parse_catalog};
 use crate::timers::{Timer, Timers};
+use crate::tracker::Tracker;
 use crate::{
-    Ask, AskId, Config, ConfigError, FetchError, FetchId, Instant, Limits, Lookup, Now, Output,
-    QueryError, Record, RecordError, Recorded, Response, SourceHealth, SourceKind, SourceStatus,
-    Stats, Template,
+    Ask, AskId, BreakerState, Config, ConfigError, FetchError, FetchId, Instant, Limits, Lookup,
+    Now, Output, QueryError, Random, Record, RecordError, Recorded, Response, SourceHealth,
+    SourceKind, SourceStatus, Stats, Template,
 };
 
+mod catalog;
+mod explain;
 mod fetching;
+mod gathering;
+mod hits;
 mod lookup;
+mod reading;
+mod refreshing;
 #[cfg(test)]
 mod tests;
 
+pub use explain::{Explanation, InFlight, Kept, Tracking};
+pub use hits::{Handle, Hit};
+
 /// A metrics collector as a machine without IO.
 ///
-/// - **Commands**: [`query`](Self::query), [`record`](Self::record), [`abandon`](Self::abandon).
+/// - **Commands**: [`query`](Self::query), its short cuts [`hit`](Self::hit) and
+///   [`hit_by`](Self::hit_by), [`record`](Self::record), [`abandon`](Self::abandon),
+///   [`untrack`](Self::untrack), [`invalidate`](Self::invalidate), [`reload`](Self::reload), and
+///   for catalogs [`register`](Self::register), [`update`](Self::update),
+///   [`unregister`](Self::unregister).
 /// - **News**: [`handle_response`](Self::handle_response), [`handle_timeout`](Self::handle_timeout).
 /// - **Outputs**: [`poll_output`](Self::poll_output), to be drained before the driver waits.
 /// - **Views**: [`stats`](Self::stats), [`sources`](Self::sources), [`series`](Self::series),
-///   [`templates`](Self::templates).
+///   [`templates`](Self::templates), [`template`](Self::template), [`explain`](Self::explain).
 ///
 /// Commands and news may come back to back without draining in between; only outputs pile up.
 /// Every call that takes `now` takes the current time; a `mono` that lies before an earlier
@@ -38,15 +53,23 @@ mod tests;
 #[derive(Debug)]
 pub struct Collector {
     limits: Limits,
-    cache_enabled: bool,
     cleanup_interval: Duration,
     sources: Vec<Source>,
     by_name: BTreeMap<Arc<str>, usize>,
+    /// The names as they stand in the configuration.
+    order: Vec<Arc<str>>,
     local_name: Arc<str>,
     cache: Cache,
+    refusals: Refusals,
     local: Local,
     flights: Flights,
+    gatherings: gathering::Gatherings,
+    tracker: Tracker,
     timers: Timers,
+    /// Sources whose queue may have somebody to go on.
+    waking: BTreeSet<usize>,
+    random: Random,
+    next_ask: u64,
     outputs: VecDeque<Output>,
     latest: Instant,
     stats: Stats,
@@ -59,38 +82,35 @@ impl Collector {
     /// What is wrong with the configuration.
     pub fn new(config: Config, now: Now) -> Result<Self, ConfigError> {
         config.check()?;
-        let sources = config
-            .sources
-            .into_iter()
-            .map(Source::new)
-            .collect::<Result<Vec<_>, _>>()?;
-        let by_name = sources
-            .iter()
-            .enumerate()
-            .map(|(at, source)| (source.name.clone(), at))
-            .collect();
-        let mut timers = Timers::default();
-        for (at, source) in sources.iter().enumerate() {
-            if source.kind == SourceKind::Prometheus && !source.probe_interval.is_zero() {
-                timers.set(now.mono, Timer::Probe(at));
-            }
-        }
-        timers.set(now.mono + config.cache.cleanup_interval, Timer::Cleanup);
-        Ok(Self {
+        let mut collector = Self {
             limits: config.limits,
-            cache_enabled: config.cache.enabled,
             cleanup_interval: config.cache.cleanup_interval,
-            sources,
-            by_name,
+            sources: Vec::new(),
+            by_name: BTreeMap::new(),
+            order: Vec::new(),
             local_name: LOCAL.into(),
-            cache: Cache::new(config.cache.bytes_max),
+            cache: Cache::new(config.cache.bytes(), config.seed),
+            refusals: Refusals::default(),
             local: Local::new(config.local),
             flights: Flights::default(),
-            timers,
+            gatherings: gathering::Gatherings::default(),
+            tracker: Tracker::default(),
+            timers: Timers::default(),
+            waking: BTreeSet::new(),
+            random: Random::new(config.seed),
+            next_ask: 0,
             outputs: VecDeque::new(),
             latest: now.mono,
             stats: Stats::default(),
-        })
+        };
+        for mut settings in config.sources {
+            let catalog = parse_catalog(&mut settings)?;
+            collector.order.push(settings.name.as_str().into());
+            collector.add_source(Source::new(settings, catalog), now);
+        }
+        let cleanup = now.mono + collector.cleanup_interval;
+        collector.timers.set(cleanup, Timer::Cleanup);
+        Ok(collector)
     }
 
     /// Asks. The answer is at hand, or a [`Output::Reply`] with the id follows, at the latest when
@@ -102,20 +122,33 @@ impl Collector {
     pub fn query(&mut self, ask: &Ask, now: Now) -> Result<Lookup, QueryError> {
         let now = self.clamp(now);
         let lookup = self.look_up(ask, now);
-        if lookup.is_err() {
-            self.stats.errors += 1;
+        match &lookup {
+            Ok(Lookup::Ready(answer)) => self.stats.answered(answer.age),
+            Ok(Lookup::Pending(_)) => {}
+            Err(_) => self.stats.errors += 1,
         }
+        self.launch_all(now);
         lookup
     }
 
     /// The asker left: no reply follows. A fetch that nobody waits for any more is cancelled,
     /// unless it refreshes the cache. An unknown id is ignored, for its reply may be under way.
     pub fn abandon(&mut self, ask: AskId, now: Now) {
-        self.clamp(now);
-        if let Some((fetch, asker, pointless)) = self.flights.leave(ask) {
+        let now = self.clamp(now);
+        match self.scatter(ask) {
+            Some(parts) => parts
+                .into_iter()
+                .for_each(|part| self.abandon_one(part, now)),
+            None => self.abandon_one(ask, now),
+        }
+        self.launch_all(now);
+    }
+
+    fn abandon_one(&mut self, ask: AskId, now: Now) {
+        if let Some((flight, asker, pointless)) = self.flights.leave(ask) {
             self.clear_ask_timer(&asker);
             if pointless {
-                self.give_up(fetch);
+                self.give_up(flight, now);
             }
         }
     }
@@ -131,7 +164,7 @@ impl Collector {
                 name: record.source.clone(),
             });
         };
-        if self.sources[at].kind != SourceKind::Push {
+        if self.sources[at].settings.kind != SourceKind::Push {
             return Err(RecordError::NotPush {
                 name: record.source.clone(),
             });
@@ -151,13 +184,8 @@ impl Collector {
     /// and counted.
     pub fn handle_response(&mut self, id: FetchId, result: Result<Response, FetchError>, now: Now) {
         let now = self.clamp(now);
-        match self.flights.end(id) {
-            Some(flight) => {
-                self.timers.clear(flight.deadline, Timer::Fetch(id));
-                self.conclude(flight, result, now);
-            }
-            None => self.stats.responses_ignored += 1,
-        }
+        self.landed(id, result, now);
+        self.launch_all(now);
     }
 
     /// Acts on every deadline that has come. Calling it early or late is harmless.
@@ -165,19 +193,25 @@ impl Collector {
         let now = self.clamp(now);
         while let Some(timer) = self.timers.pop_due(now.mono) {
             match timer {
-                Timer::Fetch(id) => self.fetch_timed_out(id, now),
+                Timer::Flight(id) => self.flight_timed_out(id, now),
                 Timer::Ask(id) => self.ask_timed_out(id, now),
+                Timer::Retry(id) => self.requeue(id),
+                Timer::Refresh(id) => self.refresh(id, now),
                 Timer::Probe(source) => self.probe(source, now),
-                Timer::Cleanup => {
-                    self.cache.cleanup(now);
-                    self.local.cleanup(now.wall);
-                    self.timers.set(
-                        now.mono + self.cleanup_interval.max(Duration::from_secs(1)),
-                        Timer::Cleanup,
-                    );
-                }
+                Timer::Cleanup => self.clean_up(now),
             }
+            self.launch_all(now);
         }
+    }
+
+    fn clean_up(&mut self, now: Now) {
+        /// However short the configured interval, cleaning up is not all there is to do.
+        const INTERVAL_MIN: Duration = Duration::from_secs(1);
+        self.cache.cleanup(now);
+        self.refusals.cleanup(now.mono);
+        self.local.cleanup(now.wall);
+        let due = now.mono + self.cleanup_interval.max(INTERVAL_MIN);
+        self.timers.set(due, Timer::Cleanup);
     }
 
     /// The next thing to do; [`Output::Wait`] once there is nothing left. Only drains.
@@ -195,8 +229,10 @@ impl Collector {
             cache_entries: self.cache.len(),
             cache_bytes: self.cache.bytes(),
             cache_bytes_max: self.cache.bytes_max(),
-            fetches_in_flight: self.flights.len(),
+            fetches_in_flight: self.flights.fetching(),
             askers_waiting: self.flights.waiting(),
+            refusals: self.refusals.len(),
+            tracked: self.tracker.len(),
             series: store.len(),
             series_max: store.limits().series_max,
             samples: store.sample_count(),
@@ -211,31 +247,41 @@ impl Collector {
             name: self.local_name.clone(),
             kind: LOCAL,
             health: SourceHealth::Up,
+            breaker: BreakerState::Closed,
             last_success: None,
             last_error: None,
             failures_in_a_row: 0,
             in_flight: 0,
+            queued: 0,
             templates: 0,
         };
-        self.sources
-            .iter()
-            .map(Source::status)
-            .chain([local])
-            .collect()
+        let configured = self.configured().map(|source| source.status(self.latest));
+        configured.chain([local]).collect()
     }
 
     /// The name of the source that is asked when none is named.
     pub fn default_source(&self) -> &Arc<str> {
-        let prometheus = self
-            .sources
-            .iter()
-            .find(|source| source.kind == SourceKind::Prometheus);
-        prometheus.map_or(&self.local_name, |source| &source.name)
+        let asked = |source: &&Source| source.settings.kind != SourceKind::Push;
+        let first = self.configured().find(asked);
+        first.map_or(&self.local_name, |source| &source.name)
+    }
+
+    /// The sources in the order of the configuration.
+    fn configured(&self) -> impl Iterator<Item = &Source> {
+        let at = self.order.iter().filter_map(|name| self.by_name.get(name));
+        at.map(|&at| &self.sources[at])
     }
 
     /// Whether there is a source of this name.
-    pub fn has_source(&self, name: &str) -> bool {
-        name == LOCAL || self.by_name.contains_key(name)
+    ///
+    /// # Errors
+    /// [`QueryError::UnknownSource`] if there is not.
+    pub fn known_source(&self, name: &str) -> Result<(), QueryError> {
+        if name == LOCAL || self.by_name.contains_key(name) {
+            Ok(())
+        } else {
+            Err(self.unknown_source(name))
+        }
     }
 
     /// Tidegate's own series.

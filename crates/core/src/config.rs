@@ -7,7 +7,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::{TemplateError, Thresholds};
+use crate::{BreakerConfig, RetryBudgetConfig, RetryConfig, TemplateError, Thresholds};
+
+/// Targets of one scrape source: each is fetched for one ask, so more belong to a Prometheus.
+const TARGETS_MAX: usize = 1_000;
 
 /// The source that answers from Tidegate's own series. It is always there.
 pub(crate) const LOCAL: &str = "local";
@@ -24,6 +27,9 @@ pub struct Config {
     pub local: LocalConfig,
     /// What bounds everything else.
     pub limits: Limits,
+    /// What every random choice, such as jitter, is drawn from: the same seed and the same calls
+    /// give the same outputs.
+    pub seed: u64,
 }
 
 impl Config {
@@ -57,13 +63,45 @@ impl Config {
                     source: source.name.clone(),
                 });
             }
+            if source.kind == SourceKind::Scrape {
+                check_targets(source)?;
+            }
             if source.timeout.is_zero() {
                 return Err(ConfigError::ZeroTimeout {
                     source: source.name.clone(),
                 });
             }
+            if let Some(template) = source.templates.iter().find(|template| {
+                template
+                    .thresholds
+                    .is_some_and(|thresholds| !thresholds.is_ordered())
+            }) {
+                return Err(ConfigError::TemplateThresholds {
+                    source: source.name.clone(),
+                    template: template.name.clone(),
+                });
+            }
         }
         Ok(())
+    }
+}
+
+/// A scrape source has targets, each once, and no more than one ask can make up an answer of.
+fn check_targets(source: &SourceConfig) -> Result<(), ConfigError> {
+    let (name, targets) = (&source.name, &source.targets);
+    if targets.is_empty() || targets.len() > TARGETS_MAX {
+        return Err(ConfigError::Targets {
+            source: name.clone(),
+            targets: targets.len(),
+        });
+    }
+    let mut seen = BTreeSet::new();
+    match targets.iter().find(|target| !seen.insert(*target)) {
+        None => Ok(()),
+        Some(target) => Err(ConfigError::DuplicateTarget {
+            source: name.clone(),
+            target: target.clone(),
+        }),
     }
 }
 
@@ -85,6 +123,23 @@ pub enum SourceKind {
     Prometheus,
     /// Pushes samples, which land in `local`; asked, it is answered from there.
     Push,
+    /// Exposes samples as text at each of its `targets`; asked, they are all fetched and answer
+    /// selectors, each series with its target's name as label `target`.
+    Scrape,
+    /// Answered by whoever drives the collector, in Prometheus' envelope.
+    Plugin,
+}
+
+impl SourceKind {
+    /// The word for it, in configurations and documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prometheus => "prometheus",
+            Self::Push => "push",
+            Self::Scrape => "scrape",
+            Self::Plugin => "plugin",
+        }
+    }
 }
 
 /// A named backend.
@@ -102,6 +157,26 @@ pub struct SourceConfig {
     pub thresholds: Thresholds,
     /// How long it may stay silent before it is probed: 30 s; zero never probes.
     pub probe_interval: Duration,
+    /// For kind scrape, the names of its targets; only the driver knows their addresses.
+    pub targets: Vec<String>,
+    /// How long a refusal (a wrong query, an execution error) is remembered: 5 s, so that a
+    /// mended rule or a new recording is seen soon; zero remembers none.
+    pub refusal_ttl: Duration,
+    /// How often a key that is read is fetched in the background: 30 s; zero never does.
+    pub fetch_interval: Duration,
+    /// How long after its last read a key is still fetched: 5 min.
+    pub idle_after: Duration,
+    /// Up to where the ttl widens while values stand still; `None` leaves it as it is.
+    pub ttl_max: Option<Duration>,
+    /// Whether background fetches fall just after the source's own data can be new, learned from
+    /// when values change.
+    pub align: bool,
+    /// When a failed fetch is tried again.
+    pub retry: RetryConfig,
+    /// How many retries there may be in all.
+    pub retry_budget: RetryBudgetConfig,
+    /// When a failing source is left alone.
+    pub breaker: BreakerConfig,
     /// Its catalog.
     pub templates: Vec<TemplateConfig>,
 }
@@ -116,7 +191,25 @@ impl SourceConfig {
             timeout: Duration::from_secs(10),
             thresholds: Thresholds::default(),
             probe_interval: Duration::from_secs(30),
+            targets: vec![],
+            refusal_ttl: Duration::from_secs(5),
+            fetch_interval: Duration::from_secs(30),
+            idle_after: Duration::from_secs(300),
+            ttl_max: None,
+            align: false,
+            retry: RetryConfig::default(),
+            retry_budget: RetryBudgetConfig::default(),
+            breaker: BreakerConfig::default(),
             templates: vec![],
+        }
+    }
+
+    /// A source of this name that exposes text at these targets, with the defaults.
+    pub fn scrape(name: impl Into<String>, targets: Vec<String>) -> Self {
+        Self {
+            kind: SourceKind::Scrape,
+            targets,
+            ..Self::prometheus(name)
         }
     }
 
@@ -152,6 +245,8 @@ pub struct TemplateConfig {
     pub params: Vec<ParamConfig>,
     /// Overrides the source's ttl.
     pub ttl: Option<Duration>,
+    /// Overrides the source's thresholds.
+    pub thresholds: Option<Thresholds>,
     /// For people.
     pub description: String,
 }
@@ -199,6 +294,13 @@ pub struct CacheConfig {
     pub cleanup_interval: Duration,
 }
 
+impl CacheConfig {
+    /// What kept answers may weigh: nothing where the cache is off.
+    pub(crate) fn bytes(&self) -> usize {
+        if self.enabled { self.bytes_max } else { 0 }
+    }
+}
+
 impl Default for CacheConfig {
     fn default() -> Self {
         Self {
@@ -239,8 +341,11 @@ pub struct Limits {
     /// A query's length: 128 KiB, far above what people and dashboards write, and low enough that
     /// no parser behind us is asked to choke.
     pub query_bytes_max: usize,
-    /// Fetches in flight to one source: 256; a Prometheus evaluates 20 at once and queues the rest.
+    /// Fetches under way to one source: 20, as many queries as a Prometheus evaluates at once; for
+    /// kind scrape at most 10. What comes on top queues here, where it can be shared and cancelled.
     pub fetches_per_source_max: usize,
+    /// Questions queued for one source: 1,024, some seconds of work.
+    pub queue_per_source_max: usize,
     /// Askers that wait for one fetch: 10,000.
     pub askers_per_fetch_max: usize,
     /// A pushed batch: 100,000 samples.
@@ -256,7 +361,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             query_bytes_max: 128 << 10,
-            fetches_per_source_max: 256,
+            fetches_per_source_max: 20,
+            queue_per_source_max: 1_024,
             askers_per_fetch_max: 10_000,
             samples_per_record_max: 100_000,
             settled_age_max: Duration::from_secs(3600),
@@ -288,6 +394,27 @@ pub enum ConfigError {
     ZeroTimeout {
         /// The source.
         source: String,
+    },
+    /// A scrape source has no targets, or too many.
+    Targets {
+        /// The source.
+        source: String,
+        /// How many it has.
+        targets: usize,
+    },
+    /// A scrape source names a target twice.
+    DuplicateTarget {
+        /// The source.
+        source: String,
+        /// The target.
+        target: String,
+    },
+    /// A template's own thresholds are not in order.
+    TemplateThresholds {
+        /// The source it belongs to.
+        source: String,
+        /// The template.
+        template: String,
     },
     /// A template is wrong.
     Template {
@@ -324,6 +451,19 @@ impl fmt::Display for ConfigError {
                 f,
                 "source {source}: the timeout is zero, so no fetch could succeed"
             ),
+            Self::Targets { source, targets } => write!(
+                f,
+                "source {source} has {targets} targets: a scrape source has 1 to {TARGETS_MAX}"
+            ),
+            Self::DuplicateTarget { source, target } => {
+                write!(f, "source {source} names target {target:?} twice")
+            }
+            Self::TemplateThresholds { source, template } => {
+                write!(
+                    f,
+                    "source {source}: template {template:?}: thresholds must be in order: fresh_below <= warn_past <= unavailable_past"
+                )
+            }
             Self::Template { source, error } => write!(f, "source {source}: {error}"),
         }
     }
@@ -377,6 +517,23 @@ mod tests {
     }
 
     #[test]
+    fn a_template_s_thresholds_out_of_order_are_refused() {
+        let thresholds = Thresholds {
+            warn_past: Duration::ZERO,
+            ..Thresholds::default()
+        };
+        let mut source = SourceConfig::prometheus("a");
+        source.templates.push(TemplateConfig {
+            name: "t".into(),
+            text: "up".into(),
+            thresholds: Some(thresholds),
+            ..TemplateConfig::default()
+        });
+        let error = Config::with_sources(vec![source]).check().unwrap_err();
+        assert!(error.to_string().contains("template \"t\""), "{error}");
+    }
+
+    #[test]
     fn thresholds_out_of_order_are_refused() {
         let mut source = SourceConfig::prometheus("a");
         source.thresholds.warn_past = Duration::from_secs(1);
@@ -384,5 +541,57 @@ mod tests {
             Config::with_sources(vec![source]).check(),
             Err(ConfigError::Thresholds { source: "a".into() })
         );
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_told_with_its_value() {
+        let mut source = SourceConfig::prometheus("a");
+        source.timeout = Duration::ZERO;
+        let zero = Config::with_sources(vec![source]).check().unwrap_err();
+        assert!(
+            zero.to_string()
+                .starts_with("source a: the timeout is zero")
+        );
+        let cases = [
+            (
+                ConfigError::BadName { name: "a b".into() },
+                "bad source name \"a b\"",
+            ),
+            (
+                ConfigError::DuplicateSource { name: "a".into() },
+                "two sources are named \"a\"",
+            ),
+            (
+                ConfigError::Thresholds { source: "a".into() },
+                "source a: thresholds",
+            ),
+            (
+                ConfigError::Template {
+                    source: "a".into(),
+                    error: TemplateError::Duplicate { name: "t".into() },
+                },
+                "source a: two templates are named \"t\"",
+            ),
+        ];
+        for (error, text) in cases {
+            assert!(error.to_string().starts_with(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_word() {
+        let kinds = [
+            (SourceKind::Prometheus, "prometheus"),
+            (SourceKind::Push, "push"),
+            (SourceKind::Scrape, "scrape"),
+            (SourceKind::Plugin, "plugin"),
+        ];
+        assert!(kinds.iter().all(|(kind, word)| kind.as_str() == *word));
+        let types = [
+            (ParamType::Metric, "metric"),
+            (ParamType::Label, "label"),
+            (ParamType::Number, "number"),
+        ];
+        assert!(types.iter().all(|(kind, word)| kind.as_str() == *word));
     }
 }

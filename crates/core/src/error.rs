@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use tidegate_wire::DecodeError;
+use tidegate_wire::{DecodeError, ExpositionError};
 
+use crate::promql::{SelectorError, SyntaxError};
 use crate::{BindError, FetchError};
 
 /// Why an ask has no answer.
@@ -51,6 +52,11 @@ pub enum QueryError {
         /// Where, as a byte offset from 0.
         position: usize,
     },
+    /// The answers of several sources cannot be put into one.
+    Unmergeable {
+        /// Why not.
+        message: String,
+    },
     /// A parameter beside the query is wrong.
     BadParameter {
         /// Its name.
@@ -80,6 +86,13 @@ pub enum QueryError {
         /// What is wrong with it.
         error: DecodeError,
     },
+    /// A target's text is not in the exposition format.
+    GarbledText {
+        /// The source.
+        source: Arc<str>,
+        /// What is wrong with it.
+        error: ExpositionError,
+    },
     /// The source could not be asked.
     Unreachable {
         /// The source.
@@ -93,6 +106,13 @@ pub enum QueryError {
         source: Arc<str>,
         /// How long the asker waited.
         after: Duration,
+    },
+    /// The source failed so often that it is left alone for a while.
+    BreakerOpen {
+        /// The source.
+        source: Arc<str>,
+        /// When it will be tried again.
+        retry_in: Duration,
     },
     /// Too much is in flight to take this ask as well.
     Overloaded {
@@ -108,17 +128,35 @@ impl QueryError {
     /// source and the network, never where the asker or the query is at fault.
     pub fn may_serve_stale(&self) -> bool {
         match self {
-            Self::Upstream { status, .. } => *status >= 500,
-            Self::Garbled { .. } | Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::Upstream { status, .. }
+            | Self::Garbled {
+                error:
+                    DecodeError::NotAnEnvelope { status } | DecodeError::StatusMismatch { status, .. },
+                ..
+            } => !(400..500).contains(status),
+            Self::Garbled { .. }
+            | Self::GarbledText { .. }
+            | Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::BreakerOpen { .. } => true,
             Self::UnknownSource { .. }
             | Self::UnknownTemplate { .. }
             | Self::Bind(_)
             | Self::QueryTooLong { .. }
             | Self::Parse { .. }
             | Self::Unsupported { .. }
+            | Self::Unmergeable { .. }
             | Self::BadParameter { .. }
             | Self::Overloaded { .. } => false,
         }
+    }
+}
+
+impl QueryError {
+    /// Whether the source understood the question and refused it, so that asking the same again
+    /// at once is of no use.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Upstream { status, .. } if (400..500).contains(status) && *status != 429)
     }
 }
 
@@ -148,6 +186,7 @@ impl fmt::Display for QueryError {
             Self::Unsupported { message, position } => {
                 write!(f, "{message} (at character {})", position + 1)
             }
+            Self::Unmergeable { message } => f.write_str(message),
             Self::BadParameter {
                 name,
                 value,
@@ -167,6 +206,12 @@ impl fmt::Display for QueryError {
                     "source {source} answered {status} {error_type}: {message}"
                 )
             }
+            Self::GarbledText { source, error } => {
+                write!(
+                    f,
+                    "a target of source {source} does not speak the exposition format: {error}"
+                )
+            }
             Self::Garbled { source, error } => write!(
                 f,
                 "source {source} did not answer as Prometheus does: {error}"
@@ -174,6 +219,12 @@ impl fmt::Display for QueryError {
             Self::Unreachable { source, error } => write!(f, "source {source} failed: {error}"),
             Self::Timeout { source, after } => {
                 write!(f, "source {source} did not answer within {after:?}")
+            }
+            Self::BreakerOpen { source, retry_in } => {
+                write!(
+                    f,
+                    "source {source} keeps failing and is left alone; it is tried again in {retry_in:?}"
+                )
             }
             Self::Overloaded { source, limit } => {
                 write!(
@@ -185,21 +236,147 @@ impl fmt::Display for QueryError {
     }
 }
 
+impl From<SelectorError> for QueryError {
+    fn from(error: SelectorError) -> Self {
+        match error {
+            SelectorError::Syntax(SyntaxError { message, position }) => {
+                Self::Parse { message, position }
+            }
+            SelectorError::Beyond(SyntaxError { message, position }) => {
+                Self::Unsupported { message, position }
+            }
+        }
+    }
+}
+
 impl core::error::Error for QueryError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Bind(error) => Some(error),
             Self::Garbled { error, .. } => Some(error),
+            Self::GarbledText { error, .. } => Some(error),
             Self::Unreachable { error, .. } => Some(error),
             Self::UnknownSource { .. }
             | Self::UnknownTemplate { .. }
             | Self::QueryTooLong { .. }
             | Self::Parse { .. }
             | Self::Unsupported { .. }
+            | Self::Unmergeable { .. }
             | Self::BadParameter { .. }
             | Self::Upstream { .. }
             | Self::Timeout { .. }
+            | Self::BreakerOpen { .. }
             | Self::Overloaded { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+    use core::error::Error;
+
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_value_its_place_and_whose_it_is() {
+        let source: Arc<str> = "prom".into();
+        let reset = FetchError::Reset {
+            detail: "dns".into(),
+        };
+        let bind = BindError::Missing {
+            template: "load".into(),
+            param: "p".into(),
+        };
+        let cases = [
+            (
+                QueryError::UnknownSource {
+                    name: "x".into(),
+                    known: vec![source.clone()],
+                },
+                "\"x\"",
+                false,
+            ),
+            (
+                QueryError::UnknownTemplate {
+                    name: "x".into(),
+                    source: source.clone(),
+                },
+                "no template \"x\"",
+                false,
+            ),
+            (QueryError::Bind(bind), "needs parameter \"p\"", true),
+            (
+                QueryError::QueryTooLong {
+                    bytes: 9,
+                    limit_bytes: 8,
+                },
+                "8",
+                false,
+            ),
+            (
+                QueryError::Parse {
+                    message: "why".into(),
+                    position: 3,
+                },
+                "character 4: why",
+                false,
+            ),
+            (
+                QueryError::Unsupported {
+                    message: "why".into(),
+                    position: 3,
+                },
+                "why (at character 4)",
+                false,
+            ),
+            (
+                QueryError::BadParameter {
+                    name: "limit",
+                    value: "x".into(),
+                    message: "why".into(),
+                },
+                "invalid parameter \"limit\": why: \"x\"",
+                false,
+            ),
+            (
+                QueryError::Unreachable {
+                    source: source.clone(),
+                    error: reset,
+                },
+                "source prom failed",
+                true,
+            ),
+            (
+                QueryError::Timeout {
+                    source: source.clone(),
+                    after: Duration::from_secs(1),
+                },
+                "within 1s",
+                false,
+            ),
+            (
+                QueryError::BreakerOpen {
+                    source: source.clone(),
+                    retry_in: Duration::from_secs(1),
+                },
+                "prom",
+                false,
+            ),
+            (
+                QueryError::Overloaded {
+                    source,
+                    limit: "queue_per_source_max",
+                },
+                "queue_per_source_max",
+                false,
+            ),
+        ];
+        for (error, text, has_source) in cases {
+            assert!(error.to_string().contains(text), "{error}");
+            assert_eq!(Error::source(&error).is_some(), has_source, "{error}");
+            assert!(!error.is_refusal(), "{error}");
         }
     }
 }

@@ -36,7 +36,8 @@ impl Method {
 pub struct FetchRequest {
     /// How `form` travels.
     pub method: Method,
-    /// Path below the source's base URL, beginning with a slash.
+    /// Path below the source's base URL, beginning with a slash; empty for a target, whose URL is
+    /// already that of its text.
     pub path: &'static str,
     /// Parameters, percent-encoded; may be empty.
     pub form: String,
@@ -49,6 +50,9 @@ pub struct Fetch {
     pub id: FetchId,
     /// The source's name in the configuration.
     pub source: Arc<str>,
+    /// The target whose text is wanted, of a source of kind scrape: its address stands in place of
+    /// the source's.
+    pub target: Option<Arc<str>>,
     /// What to ask it.
     pub request: FetchRequest,
     /// When the collector stops waiting; a response that comes later is ignored.
@@ -62,14 +66,26 @@ pub struct Response {
     pub status: u16,
     /// The body, content encodings undone.
     pub body: Vec<u8>,
+    /// How long the source asked to be left alone, from now on; see
+    /// [`parse_retry_after`](crate::parse_retry_after).
+    pub retry_after: Option<Duration>,
 }
 
 impl Response {
-    /// A response with this status and body.
+    /// A response with this status and body, and no `Retry-After`.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
             body: body.into(),
+            retry_after: None,
+        }
+    }
+
+    /// The same response with this `Retry-After`.
+    pub fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
+        Self {
+            retry_after,
+            ..self
         }
     }
 }
@@ -158,3 +174,63 @@ impl fmt::Display for FetchError {
 }
 
 impl core::error::Error for FetchError {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_fetch_says_what_happened() {
+        let detail = String::from("dns");
+        let after = Duration::from_secs(10);
+        let cases = [
+            (
+                FetchError::Connect {
+                    detail: detail.clone(),
+                },
+                "connect",
+                "cannot connect: dns",
+            ),
+            (
+                FetchError::Reset {
+                    detail: detail.clone(),
+                },
+                "reset",
+                "connection lost",
+            ),
+            (FetchError::Timeout { after }, "timeout", "within 10s"),
+            (
+                FetchError::TooLarge { limit_bytes: 7 },
+                "too_large",
+                "limit of 7 bytes",
+            ),
+            (
+                FetchError::Encoding {
+                    detail: detail.clone(),
+                },
+                "encoding",
+                "unusable: dns",
+            ),
+            (
+                FetchError::Redirect { status: 301 },
+                "redirect",
+                "answered 301",
+            ),
+            (
+                FetchError::Refused { detail },
+                "refused",
+                "was not sent: dns",
+            ),
+        ];
+        for (error, kind, text) in cases {
+            assert_eq!(error.kind(), kind);
+            assert!(error.to_string().contains(text), "{error}");
+        }
+        assert_eq!(
+            (Method::Get.as_str(), Method::Post.as_str()),
+            ("GET", "POST")
+        );
+    }
+}

@@ -1,40 +1,74 @@
-//! Fetches under way and the askers that wait for them: at most one fetch per key.
+//! Questions on their way to a source and the askers that wait for them: at most one per key.
 //!
-//! The invariant: a key leads to a flight exactly while that flight is listed, every waiting ask
-//! is in exactly one flight, and no id is ever given twice.
+//! A flight lives from the first asker to the last word: it queues for its source, fetches,
+//! perhaps waits and fetches again. The invariant: a key leads to a flight exactly while that
+//! flight is listed and answers the question that the key has now, a fetch leads to a flight exactly while that flight waits for its response,
+//! every waiting ask is in exactly one flight, and no id is ever given twice.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::{AskId, FetchId, Instant, Now, UnixMillis};
+use crate::question::Question;
+use crate::{AskId, FetchId, Instant, Now, Priority, QueryError, Retry};
 
-/// A fetch under way.
+/// Names one flight for its whole life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FlightId(u64);
+
+/// A question on its way.
 #[derive(Debug)]
 pub(crate) struct Flight {
     /// The source's place in the collector's list.
     pub(crate) source: usize,
-    pub(crate) started: Now,
+    pub(crate) begun: Now,
     pub(crate) deadline: Instant,
+    pub(crate) priority: Priority,
     pub(crate) purpose: Purpose,
+    pub(crate) stage: Stage,
+    pub(crate) retry: Retry,
+    /// What went wrong last, while it waits for another try.
+    pub(crate) last_error: Option<QueryError>,
 }
 
-/// What a fetch is for.
+/// What a flight is for.
 #[derive(Debug)]
 pub(crate) enum Purpose {
     /// To learn whether the source is there.
     Probe,
     /// To answer a question.
     Answer {
-        key: Arc<str>,
-        ttl: Duration,
-        asked: Option<UnixMillis>,
-        /// In order of arrival; the first one caused the fetch unless a refresh did.
+        question: Arc<Question>,
+        /// In order of arrival; the first one caused the flight unless a refresh did.
         askers: Vec<Asker>,
         /// Whether it was begun for the cache's sake, so that it goes on without askers.
         refresh: bool,
+        /// Whether its answer may be kept; not where the question changed meanwhile.
+        keep: bool,
     },
+}
+
+/// Where a flight stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// In its source's queue.
+    Queued,
+    /// Its fetch is under way.
+    Fetching { fetch: FetchId, began: Now },
+    /// It waits for another try.
+    Resting { until: Instant },
+    /// Its fetch ended, and what follows is being decided.
+    Landed,
+}
+
+impl Stage {
+    pub(crate) fn fetching_since(self) -> Option<Now> {
+        match self {
+            Self::Fetching { began, .. } => Some(began),
+            Self::Queued | Self::Resting { .. } | Self::Landed => None,
+        }
+    }
 }
 
 /// Somebody who waits.
@@ -45,79 +79,114 @@ pub(crate) struct Asker {
     pub(crate) since: Instant,
     /// When they stop waiting, if that is before the flight's deadline.
     pub(crate) deadline: Option<Instant>,
-    /// Whether they caused the fetch.
+    /// Whether they caused the flight.
     pub(crate) leads: bool,
 }
 
-/// All fetches under way.
+/// All questions on their way.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
-    flights: BTreeMap<FetchId, Flight>,
-    by_key: BTreeMap<Arc<str>, FetchId>,
-    by_ask: BTreeMap<AskId, FetchId>,
+    flights: BTreeMap<FlightId, Flight>,
+    by_key: BTreeMap<Arc<str>, FlightId>,
+    by_fetch: BTreeMap<FetchId, FlightId>,
+    by_ask: BTreeMap<AskId, FlightId>,
+    next_flight: u64,
     next_fetch: u64,
-    next_ask: u64,
 }
 
 impl Flights {
-    pub(crate) fn begin(&mut self, flight: Flight) -> FetchId {
-        let id = FetchId(self.next_fetch);
-        self.next_fetch += 1;
-        if let Purpose::Answer { key, .. } = &flight.purpose {
-            let former = self.by_key.insert(key.clone(), id);
-            assert!(former.is_none(), "one fetch in flight per key");
+    pub(crate) fn begin(&mut self, flight: Flight) -> FlightId {
+        let id = FlightId(self.next_flight);
+        self.next_flight += 1;
+        if let Purpose::Answer { question, .. } = &flight.purpose {
+            let former = self.by_key.insert(question.key.clone(), id);
+            assert!(former.is_none(), "one flight per key");
         }
+        assert_eq!(flight.stage, Stage::Queued, "a flight begins in the queue");
         self.flights.insert(id, flight);
         id
     }
 
-    /// Takes a flight out, with its askers: it ended or was given up.
-    pub(crate) fn end(&mut self, id: FetchId) -> Option<Flight> {
+    /// Takes a flight out, with its askers: it came to its end or was given up.
+    pub(crate) fn end(&mut self, id: FlightId) -> Option<Flight> {
         let flight = self.flights.remove(&id)?;
-        if let Purpose::Answer { key, askers, .. } = &flight.purpose {
-            self.by_key.remove(key);
+        if let Purpose::Answer {
+            question, askers, ..
+        } = &flight.purpose
+        {
+            if self.by_key.get(&question.key) == Some(&id) {
+                self.by_key.remove(&question.key);
+            }
             for asker in askers {
                 self.by_ask.remove(&asker.ask);
             }
         }
+        if let Stage::Fetching { fetch, .. } = flight.stage {
+            self.by_fetch.remove(&fetch);
+        }
         Some(flight)
     }
 
-    pub(crate) fn of_key(&self, key: &str) -> Option<FetchId> {
+    /// Gives a queued flight a fetch.
+    pub(crate) fn fetch(&mut self, id: FlightId, now: Now) -> Option<(FetchId, &Flight)> {
+        let flight = self.flights.get_mut(&id)?;
+        let fetch = FetchId(self.next_fetch);
+        self.next_fetch += 1;
+        flight.stage = Stage::Fetching { fetch, began: now };
+        self.by_fetch.insert(fetch, id);
+        Some((fetch, flight))
+    }
+
+    /// The fetch ended: the flight that waited for it no longer does.
+    pub(crate) fn landed(&mut self, fetch: FetchId) -> Option<(FlightId, &mut Flight)> {
+        let id = self.by_fetch.remove(&fetch)?;
+        self.flights.get_mut(&id).map(|flight| (id, flight))
+    }
+
+    pub(crate) fn of_key(&self, key: &str) -> Option<FlightId> {
         self.by_key.get(key).copied()
     }
 
-    pub(crate) fn of_ask(&self, ask: AskId) -> Option<FetchId> {
+    /// The key that a flight answers; a probe answers none.
+    pub(crate) fn key_of(&self, id: FlightId) -> Option<Arc<str>> {
+        match &self.flights.get(&id)?.purpose {
+            Purpose::Answer { question, .. } => Some(question.key.clone()),
+            Purpose::Probe => None,
+        }
+    }
+
+    pub(crate) fn of_ask(&self, ask: AskId) -> Option<FlightId> {
         self.by_ask.get(&ask).copied()
     }
 
-    pub(crate) fn flight(&self, id: FetchId) -> Option<&Flight> {
+    pub(crate) fn flight(&self, id: FlightId) -> Option<&Flight> {
         self.flights.get(&id)
     }
 
-    /// How many wait for this fetch.
-    pub(crate) fn askers(&self, id: FetchId) -> usize {
+    pub(crate) fn flight_mut(&mut self, id: FlightId) -> Option<&mut Flight> {
+        self.flights.get_mut(&id)
+    }
+
+    /// How many wait for this flight.
+    pub(crate) fn askers(&self, id: FlightId) -> usize {
         match self.flights.get(&id).map(|flight| &flight.purpose) {
             Some(Purpose::Answer { askers, .. }) => askers.len(),
             Some(Purpose::Probe) | None => 0,
         }
     }
 
-    /// Lets an asker wait for a fetch that answers its question. `asker` makes it from its id.
-    pub(crate) fn join(&mut self, id: FetchId, asker: impl FnOnce(AskId) -> Asker) -> AskId {
-        let ask = AskId(self.next_ask);
-        self.next_ask += 1;
+    /// Lets an asker wait for a flight that answers their question.
+    pub(crate) fn join(&mut self, id: FlightId, asker: Asker) {
+        self.by_ask.insert(asker.ask, id);
         match self.flights.get_mut(&id).map(|flight| &mut flight.purpose) {
-            Some(Purpose::Answer { askers, .. }) => askers.push(asker(ask)),
+            Some(Purpose::Answer { askers, .. }) => askers.push(asker),
             Some(Purpose::Probe) | None => panic!("askers join flights that answer"),
         }
-        self.by_ask.insert(ask, id);
-        ask
     }
 
     /// Takes an asker out of its flight; says which flight that is, and whether it has lost its
     /// purpose by that.
-    pub(crate) fn leave(&mut self, ask: AskId) -> Option<(FetchId, Asker, bool)> {
+    pub(crate) fn leave(&mut self, ask: AskId) -> Option<(FlightId, Asker, bool)> {
         let id = self.by_ask.remove(&ask)?;
         match &mut self.flights.get_mut(&id)?.purpose {
             Purpose::Answer {
@@ -131,10 +200,53 @@ impl Flights {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.flights.len()
+    /// The flights of one source, in order of their beginning.
+    pub(crate) fn of_source(&self, source: usize) -> Vec<FlightId> {
+        let of_source = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.source == source);
+        of_source.map(|(id, _)| *id).collect()
     }
 
+    /// The flights of the keys that satisfy a condition, in order of their beginning.
+    pub(crate) fn matching(&self, wanted: impl Fn(&str) -> bool) -> Vec<FlightId> {
+        let wanted = |flight: &Flight| match &flight.purpose {
+            Purpose::Answer { question, .. } => wanted(&question.key),
+            Purpose::Probe => false,
+        };
+        let matching = self.flights.iter().filter(|(_, flight)| wanted(flight));
+        matching.map(|(id, _)| *id).collect()
+    }
+
+    /// The key has another question from now on: nobody joins this flight any more, and its
+    /// answer is not to be kept.
+    pub(crate) fn disown(&mut self, id: FlightId) {
+        if let Some(Purpose::Answer { question, keep, .. }) =
+            self.flights.get_mut(&id).map(|flight| &mut flight.purpose)
+        {
+            *keep = false;
+            if self.by_key.get(&question.key) == Some(&id) {
+                self.by_key.remove(&question.key);
+            }
+        }
+    }
+
+    /// Nobody but its askers wants this flight any more: it ends when the last of them leaves.
+    pub(crate) fn refreshes_no_more(&mut self, id: FlightId) {
+        if let Some(Purpose::Answer { refresh, .. }) =
+            self.flights.get_mut(&id).map(|flight| &mut flight.purpose)
+        {
+            *refresh = false;
+        }
+    }
+
+    /// How many fetches are under way.
+    pub(crate) fn fetching(&self) -> usize {
+        self.by_fetch.len()
+    }
+
+    /// How many askers wait.
     pub(crate) fn waiting(&self) -> usize {
         self.by_ask.len()
     }

@@ -101,4 +101,15 @@ mod tests {
             Freshness::Missing
         );
     }
+
+    #[test]
+    fn every_state_has_its_word() {
+        let words = [
+            (Freshness::Fresh, "fresh"),
+            (Freshness::Stale, "stale"),
+            (Freshness::Unavailable, "unavailable"),
+            (Freshness::Missing, "missing"),
+        ];
+        assert!(words.iter().all(|(state, word)| state.as_str() == *word));
+    }
 }

@@ -44,8 +44,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod adaptive;
 mod answer;
 mod ask;
+mod breaker;
 mod cache;
 mod collector;
 mod config;
@@ -53,21 +55,33 @@ mod error;
 mod fetch;
 mod flight;
 mod freshness;
+mod invalidation;
 mod key;
 mod local;
 mod output;
+mod pack;
 mod promql;
 mod question;
+mod queue;
+mod random;
 mod record;
+mod refusals;
+mod retry;
+mod retry_after;
+mod retry_budget;
+mod scrape_clock;
 mod source;
 mod stats;
 mod template;
 mod time;
 mod timers;
+mod tracker;
 
+pub use adaptive::{AdaptiveTtl, Fingerprint};
 pub use answer::{Answer, Payload, Provenance};
-pub use ask::{Ask, AskId, Lookup, Query};
-pub use collector::Collector;
+pub use ask::{Ask, AskId, Lookup, Priority, Query};
+pub use breaker::{Admission, Breaker, BreakerConfig, BreakerState};
+pub use collector::{Collector, Explanation, Handle, Hit, InFlight, Kept, Tracking};
 pub use config::{
     CacheConfig, Config, ConfigError, Limits, LocalConfig, ParamConfig, ParamType, SourceConfig,
     SourceKind, TemplateConfig, TemplateKind,
@@ -75,9 +89,21 @@ pub use config::{
 pub use error::QueryError;
 pub use fetch::{Fetch, FetchError, FetchId, FetchRequest, Method, Response};
 pub use freshness::{Freshness, Thresholds};
+pub use invalidation::{CatalogError, Invalidation};
 pub use output::{Deadline, Event, Level, Output, Reply, Wake};
+pub use pack::{
+    Allocation, CollectPlan, CollectedMetrics, Combined, Field, FieldConfig, FunctionMetrics,
+    MissingReason, NamedAnswer, NodeMetrics, OwnerError, OwnerMap, PackConfig, PackError,
+    PackRecord, Params, Problem, RecordConfig, Records, ReplicaMetrics, Row, SOURCE_LABEL,
+    WindowError, combine, combine_as, packs,
+};
+pub use random::Random;
 pub use record::{Family, Record, RecordError, Recorded, Refusal, Sample};
+pub use retry::{Failure, Retry, RetryConfig};
+pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};
+pub use retry_budget::{RetryBudget, RetryBudgetConfig};
+pub use scrape_clock::ScrapeClock;
 pub use source::{SourceHealth, SourceStatus};
-pub use stats::Stats;
+pub use stats::{AGE_BUCKETS_S, Stats};
 pub use template::{BindError, Template, TemplateError};
 pub use time::{Instant, Now, UnixMillis};

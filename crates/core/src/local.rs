@@ -6,7 +6,7 @@ use core::time::Duration;
 use tidegate_series::{Labels, Store, StoreLimits};
 use tidegate_wire::{Columns, ColumnsBuilder, Data, QueryResponse};
 
-use crate::promql::{Selector, SelectorError, parse_selector};
+use crate::promql::{Selector, parse_selector};
 use crate::record::{Record, Recorded, Refusal};
 use crate::{LocalConfig, QueryError, UnixMillis};
 
@@ -86,16 +86,7 @@ impl Local {
     /// in `(at − lookback, at]`; a range takes all in `(at − range, at]`. Series without any are
     /// left out, as are stale markers.
     pub(crate) fn query(&self, text: &str, at: UnixMillis) -> Result<LocalAnswer, QueryError> {
-        let selector = parse_selector(text).map_err(|error| match error {
-            SelectorError::Syntax(error) => QueryError::Parse {
-                message: error.message,
-                position: error.position,
-            },
-            SelectorError::Beyond(error) => QueryError::Unsupported {
-                message: error.message,
-                position: error.position,
-            },
-        })?;
+        let selector = parse_selector(text)?;
         let end_ms = at.0.saturating_sub(selector.offset_ms);
         match selector.range_ms {
             None => Ok(self.instant(&selector, end_ms, at)),

@@ -46,6 +46,10 @@ pub enum Wake {
     FetchTimeout,
     /// An asker stops waiting.
     AskTimeout,
+    /// A failed fetch is due for another try.
+    Retry,
+    /// A key that is read is due for a fetch in the background.
+    Refresh,
     /// A source has been silent for a while and is asked whether it is there.
     Probe,
     /// What nobody can use any more is dropped.
@@ -58,6 +62,8 @@ impl Wake {
         match self {
             Self::FetchTimeout => "fetch-timeout",
             Self::AskTimeout => "ask-timeout",
+            Self::Retry => "retry",
+            Self::Refresh => "refresh",
             Self::Probe => "probe",
             Self::Cleanup => "cleanup",
         }
@@ -88,4 +94,24 @@ pub struct Event {
     pub key: Option<Arc<str>>,
     /// What a person wants to know next.
     pub detail: String,
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    #[test]
+    fn every_reason_to_wake_has_a_word_of_its_own() {
+        let all = [
+            Wake::FetchTimeout,
+            Wake::AskTimeout,
+            Wake::Retry,
+            Wake::Refresh,
+            Wake::Probe,
+            Wake::Cleanup,
+        ];
+        let words: alloc::collections::BTreeSet<_> = all.iter().map(|wake| wake.as_str()).collect();
+        assert_eq!(words.len(), all.len());
+    }
 }

@@ -11,6 +11,9 @@ use core::ops::Range;
 
 use tidegate_series::{METRIC_NAME, MatchOp, Matcher};
 use tidegate_wire::number::parse_duration_ms;
+use tidegate_wire::{ColumnsBuilder, Data, QueryResponse};
+
+use crate::UnixMillis;
 
 /// A wrong text: what and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,6 +253,32 @@ pub(crate) struct Selector {
     pub(crate) offset_ms: i64,
 }
 
+impl Selector {
+    /// Keeps the series of a vector that this wants, with this time on every sample, as an
+    /// instant query would say it.
+    pub(crate) fn retain(&self, response: &mut QueryResponse, at: UnixMillis) {
+        let Data::Vector(columns) = &response.data else {
+            return;
+        };
+        let mut kept = ColumnsBuilder::new();
+        for series in columns.iter() {
+            let wanted = |matcher: &Matcher| {
+                matcher.matches_value(series.label(matcher.name()).unwrap_or_default())
+            };
+            if self.matchers.iter().all(wanted) {
+                kept.begin_series();
+                for (name, value) in series.labels() {
+                    kept.label(name, value);
+                }
+                for value in series.values() {
+                    kept.sample(at.0, *value);
+                }
+            }
+        }
+        response.data = Data::Vector(kept.finish());
+    }
+}
+
 /// Why a text is not a selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SelectorError {
@@ -433,7 +462,7 @@ impl<'a> Parser<'a> {
 
     fn beyond(&self, what: &str, position: usize) -> SelectorError {
         let message = format!(
-            "the source \"local\" answers selectors only, such as up{{job=\"node\"}}[5m], not {what}"
+            "samples held here answer selectors only, such as up{{job=\"node\"}}[5m], not {what}"
         );
         SelectorError::Beyond(SyntaxError::new(message, position))
     }

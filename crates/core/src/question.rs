@@ -11,10 +11,15 @@ use tidegate_wire::number::write_timestamp_ms;
 
 use crate::key::KeyBuilder;
 use crate::source::Source;
-use crate::{Ask, FetchRequest, Limits, Method, Now, Query, QueryError, UnixMillis};
+use crate::{
+    Ask, FetchRequest, Limits, Method, Now, Query, QueryError, SourceConfig, Thresholds, UnixMillis,
+};
 
 /// Where Prometheus answers instant queries.
 const QUERY_PATH: &str = "/api/v1/query";
+
+/// A target's address is that of its text.
+const TARGET_PATH: &str = "";
 
 /// Above this a form travels as a body: servers and proxies cut URLs off somewhere past 4 KiB.
 const GET_FORM_BYTES_MAX: usize = 2_048;
@@ -23,7 +28,7 @@ const GET_FORM_BYTES_MAX: usize = 2_048;
 const EXTRA_PARAMS: [&str; 3] = ["limit", "lookback_delta", "stats"];
 
 /// An ask made definite.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) key: Arc<str>,
     pub(crate) query: String,
@@ -31,12 +36,76 @@ pub(crate) struct Question {
     pub(crate) asked: Option<UnixMillis>,
     /// How long the answer is a hit.
     pub(crate) ttl: Duration,
+    pub(crate) thresholds: Thresholds,
+    /// Whether ttl and thresholds are its template's own, and not its source's.
+    own: (bool, bool),
+    /// The target whose text is asked for, of a scrape source.
+    pub(crate) target: Option<Arc<str>>,
     extra: Vec<(String, String)>,
 }
 
 impl Question {
+    /// The question for the text of one target of a scrape source.
+    pub(crate) fn of_target(source: &Source, target: &str) -> Self {
+        let mut key = KeyBuilder::new(&source.name, "");
+        key.param("target", target);
+        Self {
+            key: key.finish(),
+            query: String::new(),
+            asked: None,
+            ttl: source.settings.ttl,
+            thresholds: source.settings.thresholds,
+            own: (false, false),
+            target: Some(target.into()),
+            extra: Vec::new(),
+        }
+    }
+
+    /// The same question about now, under other settings of its source.
+    pub(crate) fn under(&self, settings: &SourceConfig) -> Self {
+        let mut question = self.clone();
+        if !self.own.0 {
+            question.ttl = settings.ttl;
+        }
+        if !self.own.1 {
+            question.thresholds = settings.thresholds;
+        }
+        question
+    }
+
+    /// What its texts weigh, the key among them.
+    pub(crate) fn byte_size(&self) -> usize {
+        let extra = self
+            .extra
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        self.key.len() + self.query.len() + extra.sum::<usize>()
+    }
+
+    /// A question of this key about now, for tests of what keeps answers.
+    #[cfg(test)]
+    pub(crate) fn named(key: &str, asked: Option<UnixMillis>) -> Self {
+        Self {
+            key: key.into(),
+            query: String::new(),
+            asked,
+            ttl: Duration::from_secs(30),
+            thresholds: Thresholds::default(),
+            target: None,
+            own: (false, false),
+            extra: Vec::new(),
+        }
+    }
+
     /// The fetch that answers it.
     pub(crate) fn request(&self) -> FetchRequest {
+        if self.target.is_some() {
+            return FetchRequest {
+                method: Method::Get,
+                path: TARGET_PATH,
+                form: String::new(),
+            };
+        }
         let time = self.asked.map(timestamp);
         let extra = self
             .extra
@@ -74,12 +143,12 @@ impl Questioner<'_> {
     pub(crate) fn question(&self, ask: &Ask, now: Now) -> Result<Question, QueryError> {
         let name = self.source.map_or(self.local, |source| &source.name);
         let extra = extra_params(&ask.extra)?;
-        let (mut key, query, ttl) = match &ask.query {
+        let (mut key, query, ttl, thresholds) = match &ask.query {
             Query::PromQl(text) => {
                 self.check_length(text)?;
                 let mut key = KeyBuilder::new(name, "");
                 key.param("query", text);
-                (key, text.clone(), None)
+                (key, text.clone(), None, None)
             }
             Query::Template {
                 name: template,
@@ -99,7 +168,7 @@ impl Questioner<'_> {
                 for (param, value) in found.relevant(params) {
                     key.param(param, value);
                 }
-                (key, query, found.config().ttl)
+                (key, query, found.config().ttl, found.config().thresholds)
             }
         };
         // A parameter of a template may have the same name, so these are marked by a character
@@ -110,14 +179,21 @@ impl Questioner<'_> {
         for (name, value) in &extra {
             key.param(&alloc::format!("@{name}"), value);
         }
+        let own = (ttl.is_some(), thresholds.is_some());
         let ttl = ttl
-            .or_else(|| self.source.map(|source| source.ttl))
+            .or_else(|| self.source.map(|source| source.settings.ttl))
+            .unwrap_or_default();
+        let thresholds = thresholds
+            .or_else(|| self.source.map(|source| source.settings.thresholds))
             .unwrap_or_default();
         Ok(Question {
             key: key.finish(),
             query,
             asked: ask.time,
             ttl: self.ttl(ask.time, ttl, now),
+            thresholds,
+            own,
+            target: None,
             extra,
         })
     }

@@ -122,3 +122,38 @@ impl fmt::Display for RecordError {
 }
 
 impl core::error::Error for RecordError {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_recorded_says_why() {
+        let ahead = Refusal::TooFarAhead {
+            timestamp_ms: 9,
+            latest_ms: 7,
+        };
+        let text = ahead.to_string();
+        assert!(
+            text.contains("time 9") && text.ends_with("now is 7"),
+            "{text}"
+        );
+        let name = || String::from("x");
+        let cases = [
+            (RecordError::UnknownSource { name: name() }, "named \"x\""),
+            (RecordError::NotPush { name: name() }, "not of kind push"),
+            (
+                RecordError::TooMany {
+                    samples: 3,
+                    limit: 2,
+                },
+                "3 samples in one batch, at most 2",
+            ),
+        ];
+        for (error, text) in cases {
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+}

@@ -1,5 +1,11 @@
 //! What the collector counts about itself. Counters only grow, from 0 at construction.
 
+use core::time::Duration;
+
+/// The upper bounds of the buckets in which the ages of answers are counted, in seconds, each
+/// included; what is older counts in one more. They stand around the default thresholds.
+pub const AGE_BUCKETS_S: [u64; 7] = [1, 5, 15, 30, 60, 120, 300];
+
 /// A snapshot of the collector's counters and gauges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,12 +22,23 @@ pub struct Stats {
     pub stale_on_error: u64,
     /// Asks answered from Tidegate's own series.
     pub local: u64,
+    /// Asks refused from memory, because the source refused the same a moment ago.
+    pub refusals_recalled: u64,
     /// Asks that ended in an error.
     pub errors: u64,
+    /// Answers to asks (not [`hit`](crate::Collector::hit)s) by their age: for each bound of [`AGE_BUCKETS_S`] those that are older than the one
+    /// before and not older than it, then the rest.
+    pub ages: [u64; AGE_BUCKETS_S.len() + 1],
+    /// The sum of the ages of all answers, in milliseconds.
+    pub age_sum_ms: u64,
     /// Fetches begun, probes included.
     pub fetches: u64,
     /// Fetches that brought no usable response.
     pub fetch_failures: u64,
+    /// Fetches tried again after a failure.
+    pub retries: u64,
+    /// Failures that were worth another try and got none, because the source's budget was spent.
+    pub retries_refused: u64,
     /// Bytes of response bodies received.
     pub fetched_bytes: u64,
     /// Responses that came late, twice, or for nothing that was asked.
@@ -38,6 +55,10 @@ pub struct Stats {
     pub cache_entries: usize,
     /// What they weigh now, in bytes.
     pub cache_bytes: usize,
+    /// Refusals remembered now.
+    pub refusals: usize,
+    /// Keys kept warm now.
+    pub tracked: usize,
     /// What they may weigh, in bytes.
     pub cache_bytes_max: usize,
     /// Fetches in flight now.
@@ -52,4 +73,33 @@ pub struct Stats {
     pub samples: usize,
     /// What they weigh now, in bytes.
     pub series_bytes: usize,
+}
+
+impl Stats {
+    /// Counts an answer of this age.
+    pub(crate) fn answered(&mut self, age: Duration) {
+        let older = |bound: &u64| age > Duration::from_secs(*bound);
+        let bucket = AGE_BUCKETS_S
+            .iter()
+            .take_while(|bound| older(bound))
+            .count();
+        self.ages[bucket] += 1;
+        let ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        self.age_sum_ms = self.age_sum_ms.saturating_add(ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_counts_in_the_first_bucket_that_holds_it() {
+        let mut stats = Stats::default();
+        for ms in [0, 1_000, 1_001, 300_000, 300_001] {
+            stats.answered(Duration::from_millis(ms));
+        }
+        assert_eq!(stats.ages, [2, 1, 0, 0, 0, 0, 1, 1]);
+        assert_eq!(stats.age_sum_ms, 602_002);
+    }
 }

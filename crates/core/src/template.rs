@@ -95,6 +95,11 @@ impl Template {
         })
     }
 
+    /// The names of the parameters it uses, sorted; none for a metric that takes any label.
+    pub fn params(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.params.iter().map(String::as_str)
+    }
+
     /// What it was made from.
     pub fn config(&self) -> &TemplateConfig {
         &self.config

@@ -2,16 +2,22 @@
 
 use alloc::collections::BTreeSet;
 
-use crate::{AskId, Deadline, FetchId, Instant, Wake};
+use crate::flight::FlightId;
+use crate::tracker::TrackId;
+use crate::{AskId, Deadline, Instant, Wake};
 
 /// What is due. Among equal deadlines the order below holds, so that a fetch that ends by
 /// timeout replies to its askers before their own deadlines are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// A fetch runs out of time.
-    Fetch(FetchId),
+    /// A question runs out of time.
+    Flight(FlightId),
     /// An asker stops waiting.
     Ask(AskId),
+    /// A failed fetch is due for another try.
+    Retry(FlightId),
+    /// A key that is read is due for a fetch in the background.
+    Refresh(TrackId),
     /// The source at this place is due for a probe.
     Probe(usize),
     /// Cache and series are due for a cleanup.
@@ -32,6 +38,11 @@ impl Timers {
         self.due.remove(&(at, timer));
     }
 
+    /// Clears the probe of the source at this place, whenever it is due.
+    pub(crate) fn clear_probe(&mut self, source: usize) {
+        self.due.retain(|(_, timer)| *timer != Timer::Probe(source));
+    }
+
     /// Takes out the soonest timer whose instant has come.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
         let first = *self.due.first().filter(|(at, _)| *at <= now)?;
@@ -42,7 +53,9 @@ impl Timers {
     pub(crate) fn soonest(&self) -> Option<Deadline> {
         let (at, timer) = *self.due.first()?;
         let wake = match timer {
-            Timer::Fetch(_) => Wake::FetchTimeout,
+            Timer::Flight(_) => Wake::FetchTimeout,
+            Timer::Retry(_) => Wake::Retry,
+            Timer::Refresh(_) => Wake::Refresh,
             Timer::Ask(_) => Wake::AskTimeout,
             Timer::Probe(_) => Wake::Probe,
             Timer::Cleanup => Wake::Cleanup,
@@ -58,22 +71,18 @@ mod tests {
     #[test]
     fn a_timer_is_due_at_its_instant_and_not_before() {
         let mut timers = Timers::default();
-        timers.set(Instant::from_nanos(5), Timer::Cleanup);
-        timers.set(Instant::from_nanos(5), Timer::Fetch(FetchId(1)));
-        assert_eq!(timers.pop_due(Instant::from_nanos(4)), None);
-        assert_eq!(
-            timers.soonest(),
-            Some(Deadline {
-                at: Instant::from_nanos(5),
-                wake: Wake::FetchTimeout
-            })
-        );
-        assert_eq!(
-            timers.pop_due(Instant::from_nanos(5)),
-            Some(Timer::Fetch(FetchId(1)))
-        );
-        timers.clear(Instant::from_nanos(5), Timer::Cleanup);
-        assert_eq!(timers.pop_due(Instant::from_nanos(9)), None);
+        let at = Instant::from_nanos;
+        timers.set(at(5), Timer::Cleanup);
+        timers.set(at(5), Timer::Ask(AskId(1)));
+        assert_eq!(timers.pop_due(at(4)), None);
+        let soonest = Deadline {
+            at: at(5),
+            wake: Wake::AskTimeout,
+        };
+        assert_eq!(timers.soonest(), Some(soonest));
+        assert_eq!(timers.pop_due(at(5)), Some(Timer::Ask(AskId(1))));
+        timers.clear(at(5), Timer::Cleanup);
+        assert_eq!(timers.pop_due(at(9)), None);
         assert_eq!(timers.soonest(), None);
     }
 }

@@ -1,108 +1,333 @@
-//! Fetches: their beginning, their end by response or by time, and what the askers get.
+//! Questions on their way to a source: queued, fetched, tried again, and what the askers get.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-
-use tidegate_wire::{DecodeError, DecodeLimits, decode_query_response};
+use core::time::Duration;
 
 use super::Collector;
 use super::lookup::entry_answer;
+use super::reading::{failure, understand, understand_probe, understand_text};
 use crate::cache::Entry;
-use crate::flight::{Asker, Flight, Purpose};
+use crate::flight::{Asker, Flight, FlightId, Purpose, Stage};
 use crate::question::Question;
 use crate::timers::Timer;
 use crate::{
-    AskId, Event, Fetch, FetchError, FetchId, FetchRequest, Level, Method, Now, Output, Payload,
-    Provenance, QueryError, Reply, Response, UnixMillis,
+    Admission, AskId, BreakerState, Event, Fetch, FetchError, FetchId, FetchRequest, Instant,
+    Level, Method, Now, Output, Payload, Priority, Provenance, QueryError, Response, Retry,
+    UnixMillis,
 };
 
 /// Where a source that is asked for its presence answers; cheap, and every Prometheus has it.
 const PROBE_PATH: &str = "/api/v1/status/buildinfo";
 
 impl Collector {
-    pub(super) fn fetch_answer(
+    /// Puts a question into its source's queue. It is fetched by the next [`Self::launch`].
+    pub(super) fn begin(
         &mut self,
         at: usize,
-        question: &Question,
-        refresh: bool,
-        now: Now,
-    ) -> Result<FetchId, QueryError> {
-        if self.sources[at].in_flight >= self.limits.fetches_per_source_max {
-            return Err(self.overloaded(at, "fetches_per_source_max"));
-        }
-        let purpose = Purpose::Answer {
-            key: question.key.clone(),
-            ttl: question.ttl,
-            asked: question.asked,
-            askers: Vec::new(),
-            refresh,
-        };
-        Ok(self.fetch(at, question.request(), purpose, now))
-    }
-
-    pub(super) fn fetch(
-        &mut self,
-        at: usize,
-        request: FetchRequest,
         purpose: Purpose,
+        priority: Priority,
         now: Now,
-    ) -> FetchId {
+    ) -> Result<FlightId, QueryError> {
+        let limit = self.limits.queue_per_source_max;
         let source = &mut self.sources[at];
-        source.in_flight += 1;
-        let deadline = now.mono + source.timeout;
-        let name = source.name.clone();
+        if source.queue.len() >= limit {
+            return Err(self.overloaded(at, "queue_per_source_max"));
+        }
+        let deadline = now.mono + source.settings.timeout;
         let id = self.flights.begin(Flight {
             source: at,
-            started: now,
+            begun: now,
             deadline,
+            priority,
             purpose,
+            stage: Stage::Queued,
+            retry: Retry::new(),
+            last_error: None,
         });
-        self.timers.set(deadline, Timer::Fetch(id));
+        self.sources[at].queue.push(priority, id);
+        self.waking.insert(at);
+        self.timers.set(deadline, Timer::Flight(id));
+        Ok(id)
+    }
+
+    /// Fetches for queued questions, wherever something changed since the last time. Every command
+    /// and every piece of news ends with it, after all who ask have been noted: a source that is
+    /// left alone answers at once.
+    pub(super) fn launch_all(&mut self, now: Now) {
+        while let Some(at) = self.waking.pop_first() {
+            self.launch(at, now);
+        }
+    }
+
+    fn launch(&mut self, at: usize, now: Now) {
+        while self.sources[at].in_flight < self.sources[at].parallel_max(&self.limits)
+            && let Some(id) = self.sources[at].queue.pop()
+        {
+            // What ran out of time in the queue is no fault of the source, and not asked of it.
+            if self
+                .flights
+                .flight(id)
+                .is_some_and(|flight| flight.deadline <= now.mono)
+            {
+                self.flight_timed_out(id, now);
+                continue;
+            }
+            match self.sources[at].breaker.admit(now.mono) {
+                Admission::Yes | Admission::Probe => self.fetch(at, id, now),
+                Admission::No { until } => {
+                    let source = self.sources[at].name.clone();
+                    let retry_in = until.since(now.mono);
+                    self.conclude(id, Err(QueryError::BreakerOpen { source, retry_in }), now);
+                }
+            }
+        }
+    }
+
+    fn fetch(&mut self, at: usize, id: FlightId, now: Now) {
+        let source = self.sources[at].name.clone();
+        let (fetch, flight) = self
+            .flights
+            .fetch(id, now)
+            .expect("what is queued is listed");
+        let (target, request) = match &flight.purpose {
+            Purpose::Probe => {
+                let request = FetchRequest {
+                    method: Method::Get,
+                    path: PROBE_PATH,
+                    form: String::new(),
+                };
+                (None, request)
+            }
+            Purpose::Answer { question, .. } => (question.target.clone(), question.request()),
+        };
+        if flight.last_error.is_none() {
+            self.sources[at].budget.tried(now.mono);
+        }
+        let deadline = flight.deadline;
+        self.sources[at].in_flight += 1;
         self.stats.fetches += 1;
         self.outputs.push_back(Output::Fetch(Fetch {
-            id,
-            source: name,
+            id: fetch,
+            source,
+            target,
             request,
             deadline,
         }));
-        id
+    }
+
+    /// A fetch ended, one way or the other.
+    pub(super) fn landed(
+        &mut self,
+        fetch: FetchId,
+        result: Result<Response, FetchError>,
+        now: Now,
+    ) {
+        let Some((id, flight)) = self.flights.landed(fetch) else {
+            self.stats.responses_ignored += 1;
+            return;
+        };
+        let at = flight.source;
+        let is_probe = matches!(flight.purpose, Purpose::Probe);
+        let began = flight
+            .stage
+            .fetching_since()
+            .map_or(now.mono, |began| began.mono);
+        flight.stage = Stage::Landed;
+        self.sources[at].in_flight -= 1;
+        self.waking.insert(at);
+        let (retry_after, status) = match &result {
+            Ok(response) => {
+                self.stats.fetched_bytes += response.body.len() as u64;
+                (response.retry_after, Some(response.status))
+            }
+            Err(_) => (None, None),
+        };
+        let outcome = match &flight.purpose {
+            Purpose::Probe => understand_probe(&self.sources[at].name, result),
+            Purpose::Answer { question, .. } => {
+                let source = &self.sources[at].name;
+                let payload = match &question.target {
+                    Some(_) => understand_text(source, result, now),
+                    None => understand(source, result),
+                };
+                payload.map(Some)
+            }
+        };
+        match &outcome {
+            Err(QueryError::Unreachable {
+                error: FetchError::Refused { .. },
+                ..
+            }) => {
+                // Whoever drives the collector did not send it; the source has no part in that.
+                self.sources[at].breaker.abandoned(began, now.mono);
+                self.stats.fetch_failures += 1;
+                let detail = outcome
+                    .as_ref()
+                    .map_or_else(ToString::to_string, |_| String::new());
+                let key = self.flights.key_of(id);
+                self.event(Level::Warn, "fetch-refused", at, key.as_ref(), detail);
+            }
+            Err(error) if error.may_serve_stale() => {
+                self.fetch_failed(at, error, id, began, now);
+            }
+            // Whoever understands a question and refuses it is there.
+            Ok(_) | Err(_) => {
+                self.sources[at].breaker.succeeded(began, now.mono);
+                // A success from before it was left alone says nothing of now.
+                if !matches!(
+                    self.sources[at].breaker.state(now.mono),
+                    BreakerState::Open { .. }
+                ) {
+                    self.source_answered(at, now);
+                }
+            }
+        }
+        if let Err(error) = &outcome
+            && !is_probe
+            && self.rest(at, id, error, status, retry_after, now)
+        {
+            return;
+        }
+        self.conclude(id, outcome, now);
+    }
+
+    /// Lets a failed question wait for another try, where one is due and affordable.
+    fn rest(
+        &mut self,
+        at: usize,
+        id: FlightId,
+        error: &QueryError,
+        status: Option<u16>,
+        retry_after: Option<Duration>,
+        now: Now,
+    ) -> bool {
+        let Some(flight) = self.flights.flight_mut(id) else {
+            return false;
+        };
+        let left = flight.deadline.since(now.mono);
+        let config = &self.sources[at].settings.retry;
+        let failure = failure(error, status);
+        let wait = flight
+            .retry
+            .wait(config, failure, retry_after, left, &mut self.random);
+        let Some(wait) = wait else {
+            return false;
+        };
+        if !self.sources[at].budget.take(now.mono) {
+            self.stats.retries_refused += 1;
+            return false;
+        }
+        let until = now.mono + wait;
+        flight.stage = Stage::Resting { until };
+        flight.last_error = Some(error.clone());
+        self.stats.retries += 1;
+        self.timers.set(until, Timer::Retry(id));
+        true
     }
 
     pub(super) fn probe(&mut self, at: usize, now: Now) {
         let source = &self.sources[at];
-        let interval = source.probe_interval;
+        let interval = source.settings.probe_interval;
+        let failing = source.failures_in_a_row() > 0;
         let heard = source
             .last_success_mono()
-            .filter(|&heard| !source.is_failing() && now.mono.since(heard) < interval);
-        if heard.is_none() && source.in_flight == 0 {
-            let request = FetchRequest {
-                method: Method::Get,
-                path: PROBE_PATH,
-                form: String::new(),
-            };
-            self.fetch(at, request, Purpose::Probe, now);
+            .filter(|&heard| !failing && now.mono.since(heard) < interval);
+        if heard.is_none() && source.in_flight == 0 && source.queue.len() == 0 {
+            // A source that is left alone is probed when its breaker lets somebody through.
+            let _ = self.begin(at, Purpose::Probe, Priority::Background, now);
         }
         // The silence is counted from when it was last heard.
         let since = heard.unwrap_or(now.mono);
         self.timers.set(since + interval, Timer::Probe(at));
     }
 
-    pub(super) fn fetch_timed_out(&mut self, id: FetchId, now: Now) {
+    pub(super) fn flight_timed_out(&mut self, id: FlightId, now: Now) {
+        let Some(flight) = self.flights.flight(id) else {
+            return;
+        };
+        let at = flight.source;
+        let after = self.sources[at].settings.timeout;
+        let error = QueryError::Unreachable {
+            source: self.sources[at].name.clone(),
+            error: FetchError::Timeout { after },
+        };
+        if let Some(began) = self.ground(id) {
+            self.fetch_failed(at, &error, id, began, now);
+        }
+        self.conclude(id, Err(error), now);
+    }
+
+    /// Ends a flight that nobody needs any more, without a word.
+    pub(super) fn give_up(&mut self, id: FlightId, now: Now) {
+        let Some(flight) = self.flights.flight(id) else {
+            return;
+        };
+        let at = flight.source;
+        if let Some(began) = self.ground(id) {
+            self.sources[at].breaker.abandoned(began, now.mono);
+        }
         if let Some(flight) = self.flights.end(id) {
-            self.outputs.push_back(Output::Cancel(id));
-            let after = self.sources[flight.source].timeout;
-            self.conclude(flight, Err(FetchError::Timeout { after }), now);
+            self.timers.clear(flight.deadline, Timer::Flight(id));
+            if let Purpose::Answer {
+                question,
+                keep: true,
+                ..
+            } = &flight.purpose
+            {
+                self.reschedule(&question.key.clone(), now, now);
+            }
         }
     }
 
-    pub(super) fn give_up(&mut self, id: FetchId) {
-        if let Some(flight) = self.flights.end(id) {
-            self.timers.clear(flight.deadline, Timer::Fetch(id));
-            self.sources[flight.source].in_flight -= 1;
-            self.outputs.push_back(Output::Cancel(id));
+    /// Takes a flight out of the queue, off its fetch or out of its rest. A fetch under way is
+    /// cancelled; when it began is returned.
+    pub(super) fn ground(&mut self, id: FlightId) -> Option<Instant> {
+        let flight = self.flights.flight_mut(id)?;
+        let (at, priority) = (flight.source, flight.priority);
+        match core::mem::replace(&mut flight.stage, Stage::Landed) {
+            Stage::Landed => None,
+            Stage::Queued => {
+                self.sources[at].queue.remove(priority, id);
+                None
+            }
+            Stage::Resting { until } => {
+                self.timers.clear(until, Timer::Retry(id));
+                None
+            }
+            Stage::Fetching { fetch, began } => {
+                self.flights.landed(fetch);
+                self.sources[at].in_flight -= 1;
+                self.waking.insert(at);
+                self.outputs.push_back(Output::Cancel(fetch));
+                Some(began.mono)
+            }
         }
+    }
+
+    /// Fetches a question anew, from the queue on, for what is under way is out of date.
+    pub(super) fn restart(&mut self, id: FlightId, now: Now) {
+        if let Some(began) = self.ground(id)
+            && let Some(flight) = self.flights.flight(id)
+        {
+            self.sources[flight.source]
+                .breaker
+                .abandoned(began, now.mono);
+        }
+        self.requeue(id);
+    }
+
+    /// A failed fetch is due for another try.
+    pub(super) fn requeue(&mut self, id: FlightId) {
+        let Some(flight) = self.flights.flight_mut(id) else {
+            return;
+        };
+        flight.stage = Stage::Queued;
+        let (at, priority) = (flight.source, flight.priority);
+        self.sources[at].queue.push(priority, id);
+        self.waking.insert(at);
     }
 
     pub(super) fn overloaded(&self, at: usize, limit: &'static str) -> QueryError {
@@ -112,106 +337,79 @@ impl Collector {
         }
     }
 
+    /// The last word on a flight: every asker gets it. A probe has no askers.
     pub(super) fn conclude(
         &mut self,
-        flight: Flight,
-        result: Result<Response, FetchError>,
+        id: FlightId,
+        outcome: Result<Option<Payload>, QueryError>,
         now: Now,
     ) {
+        let Some(flight) = self.flights.end(id) else {
+            return;
+        };
+        self.timers.clear(flight.deadline, Timer::Flight(id));
         let at = flight.source;
-        self.sources[at].in_flight -= 1;
-        if let Ok(response) = &result {
-            self.stats.fetched_bytes += response.body.len() as u64;
+        let Purpose::Answer {
+            question,
+            askers,
+            keep,
+            ..
+        } = flight.purpose
+        else {
+            return;
+        };
+        match outcome {
+            Ok(Some(payload)) => {
+                let entry = self.entry(at, question.clone(), payload, keep, flight.begun, now);
+                self.deliver(entry, keep, askers, now);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                if keep && error.is_refusal() && !self.sources[at].settings.refusal_ttl.is_zero() {
+                    let until = now.mono + self.sources[at].settings.refusal_ttl;
+                    self.refusals
+                        .remember(question.key.clone(), error.clone(), until);
+                }
+                let kept_as = keep.then_some(&question.key);
+                for asker in askers {
+                    self.clear_ask_timer(&asker);
+                    self.reply_after_failure(kept_as, asker, error.clone(), now);
+                }
+            }
         }
-        match flight.purpose {
-            Purpose::Probe => match result {
-                // Whoever answers a 404 is there; not every backend knows the path.
-                Ok(response) if response.status < 500 => self.source_answered(at, now),
-                Ok(response) => {
-                    self.source_failed(at, format!("probe answered {}", response.status), None, now)
-                }
-                Err(error) => self.source_failed(at, format!("probe failed: {error}"), None, now),
-            },
-            Purpose::Answer {
-                key,
-                ttl,
-                asked,
-                askers,
-                ..
-            } => match self.understand(at, result) {
-                Ok(payload) => {
-                    self.source_answered(at, now);
-                    let as_of = payload.response.newest_ms().map(UnixMillis);
-                    let entry = Entry {
-                        as_of: as_of.or(asked).unwrap_or(flight.started.wall),
-                        payload: Arc::new(payload),
-                        received: now,
-                        ttl,
-                        asked,
-                        thresholds: self.sources[at].thresholds,
-                        warned: false,
-                    };
-                    self.deliver(at, &key, entry, askers, now);
-                }
-                Err(error) => {
-                    if error.may_serve_stale() {
-                        self.source_failed(at, error.to_string(), Some(&key), now);
-                    } else {
-                        self.source_answered(at, now);
-                    }
-                    for asker in askers {
-                        self.clear_ask_timer(&asker);
-                        self.reply_after_failure(at, &key, asker, error.clone(), now);
-                    }
-                }
-            },
+        if keep {
+            self.reschedule(&question.key, flight.begun, now);
         }
     }
 
-    pub(super) fn understand(
-        &self,
-        at: usize,
-        result: Result<Response, FetchError>,
-    ) -> Result<Payload, QueryError> {
-        let source = &self.sources[at].name;
-        let response = result.map_err(|error| QueryError::Unreachable {
-            source: source.clone(),
-            error,
-        })?;
-        match decode_query_response(response.status, &response.body, &DecodeLimits::default()) {
-            Ok(decoded) => Ok(Payload {
-                body: Some(response.body),
-                response: decoded,
-            }),
-            Err(DecodeError::Upstream {
-                status,
-                response: said,
-            }) => Err(QueryError::Upstream {
-                source: source.clone(),
-                status,
-                error_type: said.error_type,
-                message: said.error,
-                body: response.body.into(),
-            }),
-            Err(error) => Err(QueryError::Garbled {
-                source: source.clone(),
-                error,
-            }),
-        }
-    }
-
-    pub(super) fn deliver(
+    fn entry(
         &mut self,
         at: usize,
-        key: &Arc<str>,
-        entry: Entry,
-        askers: Vec<Asker>,
+        question: Arc<Question>,
+        payload: Payload,
+        keep: bool,
+        begun: Now,
         now: Now,
-    ) {
-        let name = self.sources[at].name.clone();
+    ) -> Entry {
+        let as_of = payload.response.newest_ms().map(UnixMillis);
+        let learnt = keep.then(|| self.learn(&question.key, &payload, now));
+        Entry {
+            as_of: as_of.or(question.asked).unwrap_or(begun.wall),
+            ttl: learnt.flatten().unwrap_or(question.ttl),
+            payload: Arc::new(payload),
+            received: now,
+            question,
+            source: at,
+            warned: false,
+        }
+    }
+
+    fn deliver(&mut self, entry: Entry, keep: bool, askers: Vec<Asker>, now: Now) {
+        let name = self.sources[entry.source].name.clone();
         // What comes with warnings may be partial, and must not be the last good answer.
-        let keep = self.cache_enabled && entry.payload.response.warnings.is_empty();
-        let kept = keep && self.cache.fits(key, &entry);
+        let partial = !entry.payload.response.warnings.is_empty();
+        let keep = keep && self.cache.is_enabled() && !partial;
+        let kept = keep && self.cache.fits(&entry);
         for asker in askers {
             self.clear_ask_timer(&asker);
             let provenance = if asker.leads {
@@ -219,15 +417,12 @@ impl Collector {
             } else {
                 Provenance::Coalesced
             };
-            let mut answer = entry_answer(&entry, &name, key, provenance, None, now);
+            let mut answer = entry_answer(&entry, &name, provenance, None, now);
             answer.ttl_left = answer.ttl_left.filter(|_| kept);
-            self.outputs.push_back(Output::Reply(Reply {
-                ask: asker.ask,
-                result: Ok(answer),
-            }));
+            self.reply(asker.ask, Ok(answer), now);
         }
         if keep {
-            self.cache.insert(key.clone(), entry);
+            self.cache.insert(entry);
         }
     }
 
@@ -239,64 +434,47 @@ impl Collector {
             return;
         };
         let at = flight.source;
-        let Purpose::Answer { key, .. } = &flight.purpose else {
+        let Purpose::Answer { question, keep, .. } = &flight.purpose else {
             return;
         };
-        let key = key.clone();
+        let kept_as = keep.then(|| question.key.clone());
         if let Some((_, asker, pointless)) = self.flights.leave(ask) {
             if pointless {
-                self.give_up(id);
+                self.give_up(id, now);
             }
             let after = now.mono.since(asker.since);
             let error = QueryError::Timeout {
                 source: self.sources[at].name.clone(),
                 after,
             };
-            self.reply_after_failure(at, &key, asker, error, now);
+            self.reply_after_failure(kept_as.as_ref(), asker, error, now);
         }
     }
 
-    /// The last good answer if there is one that the asker takes, else the error.
-    pub(super) fn reply_after_failure(
+    /// The last good answer if one is kept for this question and the asker takes it, else the
+    /// error.
+    fn reply_after_failure(
         &mut self,
-        at: usize,
-        key: &Arc<str>,
+        kept_as: Option<&Arc<str>>,
         asker: Asker,
         error: QueryError,
         now: Now,
     ) {
-        let usable = error.may_serve_stale()
-            && self.cache.read(key).is_some_and(|entry| {
-                entry.is_usable(now)
-                    && asker
-                        .max_age
-                        .is_none_or(|max_age| entry.age(now) <= max_age)
-            });
-        let stale = usable
-            .then(|| {
-                self.serve(
-                    at,
-                    key,
-                    Provenance::StaleOnError,
-                    Some(error.to_string()),
-                    now,
-                )
-            })
-            .flatten();
-        let result = match stale {
-            Some(answer) => {
-                self.stats.stale_on_error += 1;
-                Ok(answer)
-            }
-            None => {
-                self.stats.errors += 1;
-                Err(error)
-            }
+        let usable = |entry: &Entry| {
+            let is_young = |max_age| entry.age(now) <= max_age;
+            entry.is_usable(now) && asker.max_age.is_none_or(is_young)
         };
-        self.outputs.push_back(Output::Reply(Reply {
-            ask: asker.ask,
-            result,
-        }));
+        let kept = kept_as.filter(|_| error.may_serve_stale());
+        let kept = kept.and_then(|key| self.cache.find(key));
+        let kept = kept.filter(|&kept| self.cache.entry(kept).is_some_and(usable));
+        let stale = kept.and_then(|kept| {
+            let reason = Some(error.to_string());
+            self.serve(kept, Provenance::StaleOnError, reason, now)
+        });
+        if stale.is_some() {
+            self.stats.stale_on_error += 1;
+        }
+        self.reply(asker.ask, stale.ok_or(error), now);
     }
 
     pub(super) fn clear_ask_timer(&mut self, asker: &Asker) {
@@ -305,30 +483,34 @@ impl Collector {
         }
     }
 
-    pub(super) fn source_answered(&mut self, at: usize, now: Now) {
-        if self.sources[at].is_failing() {
-            self.event(
-                Level::Info,
-                "source-recovered",
-                at,
-                None,
-                String::from("it answers again"),
-            );
+    fn source_answered(&mut self, at: usize, now: Now) {
+        if self.sources[at].failures_in_a_row() > 0 {
+            let detail = String::from("it answers again");
+            self.event(Level::Info, "source-recovered", at, None, detail);
         }
         self.sources[at].heard(now);
     }
 
-    pub(super) fn source_failed(
+    /// A fetch that began at `began` failed for a reason that is the source's.
+    fn fetch_failed(
         &mut self,
         at: usize,
-        message: String,
-        key: Option<&Arc<str>>,
+        error: &QueryError,
+        id: FlightId,
+        began: Instant,
         now: Now,
     ) {
         self.stats.fetch_failures += 1;
-        let first = self.sources[at].failed(message.clone(), now);
+        let opened = self.sources[at].breaker.failed(began, now.mono);
+        let first = self.sources[at].failed(error.to_string(), now);
         let level = if first { Level::Warn } else { Level::Debug };
-        self.event(level, "fetch-failed", at, key, message);
+        let key = self.flights.key_of(id);
+        self.event(level, "fetch-failed", at, key.as_ref(), error.to_string());
+        if opened {
+            let failures = self.sources[at].failures_in_a_row();
+            let detail = format!("left alone for a while after {failures} failures in a row");
+            self.event(Level::Warn, "breaker-opened", at, None, detail);
+        }
     }
 
     pub(super) fn event(

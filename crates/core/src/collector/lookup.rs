@@ -9,55 +9,62 @@ use core::time::Duration;
 use super::Collector;
 use crate::cache::Entry;
 use crate::config::LOCAL;
-use crate::flight::Asker;
+use crate::flight::{Asker, FlightId, Purpose, Stage};
 use crate::question::{Question, Questioner};
 use crate::timers::Timer;
 use crate::{
-    Answer, Ask, Freshness, Level, Lookup, Now, Payload, Provenance, QueryError, SourceKind,
-    Thresholds,
+    Answer, Ask, AskId, Freshness, Level, Lookup, Now, Payload, Priority, Provenance, QueryError,
+    SourceKind, Thresholds,
 };
 
 impl Collector {
     pub(super) fn look_up(&mut self, ask: &Ask, now: Now) -> Result<Lookup, QueryError> {
-        let name: &str = ask
-            .source
-            .as_deref()
-            .unwrap_or_else(|| self.default_source());
+        match &ask.sources[..] {
+            [] => {
+                let name = self.default_source().clone();
+                self.look_up_at(&name, ask, now)
+            }
+            [name] => self.look_up_at(name, ask, now),
+            names => self.gather_sources(names, ask, now),
+        }
+    }
+
+    /// Asks one source.
+    pub(super) fn look_up_at(
+        &mut self,
+        name: &str,
+        ask: &Ask,
+        now: Now,
+    ) -> Result<Lookup, QueryError> {
         let at = match self.by_name.get(name) {
             Some(&at) => Some(at),
             None if name == LOCAL => None,
             None => return Err(self.unknown_source(name)),
         };
-        let source = at.map(|at| &self.sources[at]);
-        let question = Questioner {
-            source,
+        let questioner = Questioner {
+            source: at.map(|at| &self.sources[at]),
             limits: &self.limits,
             local: &self.local_name,
-        }
-        .question(ask, now)?;
-        match at.filter(|&at| self.sources[at].kind == SourceKind::Prometheus) {
-            Some(at) => self.look_up_remote(at, question, ask, now),
-            None => self.look_up_local(&question, now),
+        };
+        let question = questioner.question(ask, now)?;
+        match at.map(|at| (at, self.sources[at].settings.kind)) {
+            Some((at, SourceKind::Prometheus | SourceKind::Plugin)) => {
+                self.look_up_remote(at, Arc::new(question), ask, now)
+            }
+            Some((at, SourceKind::Scrape)) => self.gather_targets(at, &question, ask, now),
+            Some((_, SourceKind::Push)) | None => self.look_up_local(&question, now),
         }
     }
 
     pub(super) fn unknown_source(&self, name: &str) -> QueryError {
-        let known = self
-            .sources
-            .iter()
-            .map(|source| source.name.clone())
-            .chain([self.local_name.clone()]);
+        let known = self.configured().map(|source| source.name.clone());
         QueryError::UnknownSource {
             name: name.to_owned(),
-            known: known.collect(),
+            known: known.chain([self.local_name.clone()]).collect(),
         }
     }
 
-    pub(super) fn look_up_local(
-        &mut self,
-        question: &Question,
-        now: Now,
-    ) -> Result<Lookup, QueryError> {
+    fn look_up_local(&mut self, question: &Question, now: Now) -> Result<Lookup, QueryError> {
         let at = question.asked.unwrap_or(now.wall);
         let said = self.local.query(&question.query, at)?;
         self.stats.local += 1;
@@ -85,14 +92,17 @@ impl Collector {
         }))
     }
 
+    /// Asks memory, then the source.
     pub(super) fn look_up_remote(
         &mut self,
         at: usize,
-        question: Question,
+        question: Arc<Question>,
         ask: &Ask,
         now: Now,
     ) -> Result<Lookup, QueryError> {
-        if let Some(answer) = self.recall(at, &question, ask, now) {
+        let kept = self.cache.find(&question.key);
+        self.note_read(at, &question, kept, now);
+        if let Some(answer) = self.recall(kept, ask, now) {
             if answer.provenance == Provenance::Stale {
                 self.stats.stale += 1;
                 self.refresh_behind(at, &question, now);
@@ -101,14 +111,37 @@ impl Collector {
             }
             return Ok(Lookup::Ready(answer));
         }
-        let timeout = ask.timeout.map_or(self.sources[at].timeout, |timeout| {
-            timeout.min(self.sources[at].timeout)
-        });
-        let (fetch, leads) = match self.flights.of_key(&question.key) {
-            Some(fetch) => (fetch, false),
-            None => (self.fetch_answer(at, &question, false, now)?, true),
+        if let Some(error) = self.refusals.recall(&question.key, now.mono) {
+            self.stats.refusals_recalled += 1;
+            return Err(error.clone());
+        }
+        self.wait_for(at, question, ask, now).map(Lookup::Pending)
+    }
+
+    /// Joins the flight that answers this question, or begins one.
+    fn wait_for(
+        &mut self,
+        at: usize,
+        question: Arc<Question>,
+        ask: &Ask,
+        now: Now,
+    ) -> Result<AskId, QueryError> {
+        let (flight, leads) = match self.flights.of_key(&question.key) {
+            Some(flight) => {
+                self.hurry(flight, ask.priority);
+                (flight, false)
+            }
+            None => {
+                let purpose = Purpose::Answer {
+                    question,
+                    askers: alloc::vec::Vec::new(),
+                    refresh: false,
+                    keep: true,
+                };
+                (self.begin(at, purpose, ask.priority, now)?, true)
+            }
         };
-        if self.flights.askers(fetch) >= self.limits.askers_per_fetch_max {
+        if self.flights.askers(flight) >= self.limits.askers_per_fetch_max {
             return Err(self.overloaded(at, "askers_per_fetch_max"));
         }
         if leads {
@@ -116,81 +149,100 @@ impl Collector {
         } else {
             self.stats.coalesced += 1;
         }
-        let deadline = now.mono + timeout;
+        let timeout = self.sources[at].settings.timeout;
+        let deadline = now.mono + ask.timeout.map_or(timeout, |own| own.min(timeout));
         let sooner = self
             .flights
-            .flight(fetch)
+            .flight(flight)
             .is_none_or(|flight| deadline < flight.deadline);
-        let deadline = sooner.then_some(deadline);
-        let ask = self.flights.join(fetch, |id| Asker {
-            ask: id,
+        let asker = Asker {
+            ask: self.new_ask(),
             max_age: ask.max_age,
             since: now.mono,
-            deadline,
+            deadline: sooner.then_some(deadline),
             leads,
-        });
-        if let Some(deadline) = deadline {
-            self.timers.set(deadline, Timer::Ask(ask));
+        };
+        self.flights.join(flight, asker);
+        if let Some(deadline) = asker.deadline {
+            self.timers.set(deadline, Timer::Ask(asker.ask));
         }
-        Ok(Lookup::Pending(ask))
+        Ok(asker.ask)
+    }
+
+    /// A question in the queue is as urgent as whoever of its askers is in the greatest hurry.
+    fn hurry(&mut self, id: FlightId, priority: Priority) {
+        let Some(flight) = self.flights.flight_mut(id) else {
+            return;
+        };
+        let former = flight.priority;
+        if priority <= former {
+            return;
+        }
+        flight.priority = priority;
+        if flight.stage == Stage::Queued {
+            let queue = &mut self.sources[flight.source].queue;
+            queue.remove(former, id);
+            queue.push(priority, id);
+        }
     }
 
     /// A hit, or an answer past its ttl that this asker takes.
-    pub(super) fn recall(
-        &mut self,
-        at: usize,
-        question: &Question,
-        ask: &Ask,
-        now: Now,
-    ) -> Option<Answer> {
-        let entry = self.cache.read(&question.key)?;
-        if ask.max_age.is_some_and(|max_age| entry.age(now) > max_age) {
-            return None;
-        }
-        let provenance = match entry.ttl_left(now) {
-            Some(_) => Provenance::Hit,
-            None if ask.allow_stale && entry.is_usable(now) => Provenance::Stale,
-            None => return None,
-        };
-        self.serve(at, &question.key, provenance, None, now)
+    fn recall(&mut self, kept: Option<usize>, ask: &Ask, now: Now) -> Option<Answer> {
+        let at = kept?;
+        let read = self.cache.read(at)?;
+        let provenance = read.provenance(ask.max_age, ask.allow_stale, now)?;
+        self.serve(at, provenance, None, now)
     }
 
-    /// An answer from the key's entry; the first one past the warning threshold says so.
+    /// An answer from the entry here; the first one past the warning threshold says so.
     pub(super) fn serve(
         &mut self,
-        at: usize,
-        key: &Arc<str>,
+        kept: usize,
         provenance: Provenance,
         reason: Option<String>,
         now: Now,
     ) -> Option<Answer> {
-        let source = self.sources[at].name.clone();
-        let entry = self.cache.read(key)?;
-        let answer = entry_answer(entry, &source, key, provenance, reason, now);
-        let crossed = !entry.warned && answer.age > entry.thresholds.warn_past;
-        if crossed {
-            entry.warned = true;
-            let detail = format!(
-                "the data is {} s old and still served",
-                answer.age.as_secs()
-            );
-            self.event(Level::Warn, "answer-ageing", at, Some(key), detail);
+        let mut read = self.cache.read(kept)?;
+        let warns = read.warns(now);
+        let entry = read.entry();
+        let source = &self.sources[entry.source].name;
+        let answer = entry_answer(entry, source, provenance, reason, now);
+        if warns {
+            self.say_ageing(kept, now);
         }
         Some(answer)
     }
 
-    pub(super) fn refresh_behind(&mut self, at: usize, question: &Question, now: Now) {
-        if self.flights.of_key(&question.key).is_none() {
-            // Too much in flight is no reason to refuse an asker who was served.
-            let _ = self.fetch_answer(at, question, true, now);
-        }
+    /// Says that what is served is getting old.
+    #[cold]
+    pub(super) fn say_ageing(&mut self, kept: usize, now: Now) {
+        let Some(entry) = self.cache.entry(kept) else {
+            return;
+        };
+        let (at, question) = (entry.source, entry.question.clone());
+        let detail = format!(
+            "the data is {} s old and still served",
+            entry.age(now).as_secs()
+        );
+        self.event(
+            Level::Warn,
+            "answer-ageing",
+            at,
+            Some(&question.key),
+            detail,
+        );
+    }
+
+    pub(super) fn new_ask(&mut self) -> AskId {
+        let ask = AskId(self.next_ask);
+        self.next_ask += 1;
+        ask
     }
 }
 
 pub(super) fn entry_answer(
     entry: &Entry,
     source: &Arc<str>,
-    key: &Arc<str>,
     provenance: Provenance,
     reason: Option<String>,
     now: Now,
@@ -199,11 +251,11 @@ pub(super) fn entry_answer(
     Answer {
         payload: entry.payload.clone(),
         source: source.clone(),
-        key: key.clone(),
+        key: entry.question.key.clone(),
         as_of: entry.as_of,
         fetched_at: entry.received.wall,
         age,
-        freshness: entry.thresholds.verdict(age),
+        freshness: entry.thresholds().verdict(age),
         provenance,
         ttl_left: entry.ttl_left(now),
         overdue: entry.overdue(now),

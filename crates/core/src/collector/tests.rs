@@ -10,9 +10,15 @@ use tidegate_series::Labels;
 
 use super::*;
 use crate::{
-    Answer, CacheConfig, Event, Fetch, Freshness, Instant, LocalConfig, ParamConfig, Provenance,
-    Sample, SourceConfig, TemplateConfig, UnixMillis,
+    Answer, BreakerConfig, CacheConfig, Event, Fetch, Freshness, Instant, LocalConfig, ParamConfig,
+    Priority, Provenance, RetryConfig, Sample, SourceConfig, TemplateConfig, UnixMillis,
 };
+
+mod change;
+mod gathering;
+mod hits;
+mod refresh;
+mod resilience;
 
 /// The wall clock at the origin of the monotonic one.
 const WALL: i64 = 1_700_000_000_000;
@@ -120,8 +126,19 @@ impl World {
     }
 }
 
+/// A source that is asked only when somebody asks, and once.
 fn quiet(name: &str) -> SourceConfig {
     SourceConfig {
+        fetch_interval: Duration::ZERO,
+        refusal_ttl: Duration::ZERO,
+        retry: RetryConfig {
+            retries_max: 0,
+            ..RetryConfig::default()
+        },
+        breaker: BreakerConfig {
+            failures_max: 0,
+            ..BreakerConfig::default()
+        },
         probe_interval: Duration::ZERO,
         ..SourceConfig::prometheus(name)
     }
@@ -421,7 +438,10 @@ fn without_a_cache_every_question_is_fetched() {
 
 #[test]
 fn a_source_is_probed_at_the_start_and_after_silence_only() {
-    let mut world = World::with(SourceConfig::prometheus("prom"));
+    let mut world = World::with(SourceConfig {
+        probe_interval: Duration::from_secs(30),
+        ..quiet("prom")
+    });
     world.pass(0);
     assert_eq!(world.fetches[0].request.path, "/api/v1/status/buildinfo");
     assert_eq!(world.collector.sources()[0].health, SourceHealth::Unknown);
@@ -486,9 +506,10 @@ fn a_long_query_travels_as_a_body_and_an_absurd_one_not_at_all() {
 }
 
 #[test]
-fn bounds_on_fetches_and_askers_are_met_with_a_clear_refusal() {
+fn bounds_on_askers_and_queues_are_met_with_a_clear_refusal() {
     let mut config = Config::with_sources(vec![quiet("prom")]);
-    config.limits.fetches_per_source_max = 2;
+    config.limits.fetches_per_source_max = 1;
+    config.limits.queue_per_source_max = 1;
     config.limits.askers_per_fetch_max = 2;
     let mut world = World::of(config);
     world.pending(&up());
@@ -504,11 +525,41 @@ fn bounds_on_fetches_and_askers_are_met_with_a_clear_refusal() {
     assert!(matches!(
         world.ask(&Ask::promql("c")),
         Err(QueryError::Overloaded {
-            limit: "fetches_per_source_max",
+            limit: "queue_per_source_max",
             ..
         })
     ));
     assert_eq!(world.collector.stats().errors, 2);
+}
+
+#[test]
+fn a_queue_is_served_by_priority_and_then_in_order() {
+    let mut config = Config::with_sources(vec![quiet("prom")]);
+    config.limits.fetches_per_source_max = 1;
+    let mut world = World::of(config);
+    let with = |query: &str, priority| Ask {
+        priority,
+        ..Ask::promql(query)
+    };
+    for (query, priority) in [
+        ("first", Priority::Background),
+        ("low", Priority::Background),
+        ("a", Priority::Normal),
+        ("b", Priority::Normal),
+        ("urgent", Priority::High),
+    ] {
+        world.pending(&with(query, priority));
+    }
+    for nth in 0..5 {
+        world.respond(nth, Ok(vector(WALL, 1)));
+    }
+    let order: Vec<_> = world
+        .fetches
+        .iter()
+        .map(|fetch| &*fetch.request.form)
+        .collect();
+    let expected = ["first", "urgent", "a", "b", "low"].map(|query| format!("query={query}"));
+    assert_eq!(order, expected);
 }
 
 #[test]

@@ -131,3 +131,59 @@ impl fmt::Display for BindError {
 }
 
 impl core::error::Error for BindError {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_template_is_told_with_its_place() {
+        let (template, param) = (String::from("load"), String::from("p"));
+        let cases = [
+            (
+                TemplateError::BadName { name: "a b".into() },
+                "bad template name \"a b\"",
+            ),
+            (
+                TemplateError::Duplicate { name: "a".into() },
+                "two templates are named \"a\"",
+            ),
+            (
+                TemplateError::Syntax {
+                    template: template.clone(),
+                    message: "why".into(),
+                    position: 4,
+                },
+                "template load, character 5: why",
+            ),
+            (
+                TemplateError::Undeclared {
+                    template: template.clone(),
+                    param: param.clone(),
+                    position: 0,
+                },
+                "template load, character 1: parameter \"p\" stands outside",
+            ),
+        ];
+        for (error, text) in cases {
+            assert!(error.to_string().starts_with(text), "{error}");
+        }
+        let missing = BindError::Missing {
+            template: template.clone(),
+            param: param.clone(),
+        };
+        assert_eq!(missing.to_string(), "template load needs parameter \"p\"");
+        let bad = BindError::BadValue {
+            template,
+            param,
+            value: "v".into(),
+            why: "why".into(),
+        };
+        assert_eq!(
+            bad.to_string(),
+            "template load, parameter \"p\": \"v\" does not fit: why"
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! Why a key is answered as it is, and what happens to it next: for a person at night.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use super::Collector;
+use crate::flight::{Purpose, Stage};
+use crate::{BreakerState, Freshness, Now, UnixMillis};
+
+/// What is known about a key. Durations count from or to the instant it was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The kept answer, if there is one.
+    pub kept: Option<Kept>,
+    /// The refusal that is remembered, if there is one.
+    pub refusal: Option<String>,
+    /// The question on its way, if there is one.
+    pub flight: Option<InFlight>,
+    /// How the key is kept warm, if it is.
+    pub tracked: Option<Tracking>,
+    /// Whether the source is left alone; `None` if the key names no source.
+    pub breaker: Option<BreakerState>,
+    /// What an ask without further wishes would get now, and why, in a sentence.
+    pub verdict: &'static str,
+}
+
+/// A kept answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Kept {
+    /// The instant its numbers speak for.
+    pub as_of: UnixMillis,
+    /// How old they are.
+    pub age: Duration,
+    /// The verdict on that age.
+    pub freshness: Freshness,
+    /// How much longer it is a hit.
+    pub ttl_left: Option<Duration>,
+    /// Whether it may stand in for a source that fails.
+    pub usable: bool,
+}
+
+/// A question on its way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InFlight {
+    /// `queued`, `fetching` or `resting` before another try.
+    pub stage: &'static str,
+    /// How many wait for it.
+    pub askers: usize,
+    /// How many times it was tried again.
+    pub retries: u32,
+    /// The failure that it recovers from, if one.
+    pub last_error: Option<String>,
+    /// How long it has left.
+    pub time_left: Duration,
+}
+
+/// A key kept warm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tracking {
+    /// Since its last read.
+    pub read_ago: Duration,
+    /// Until it is fetched next; `None` while it is.
+    pub next_in: Option<Duration>,
+}
+
+impl Collector {
+    /// Why this key is answered as it is, and what happens to it next. Reads nothing on behalf of
+    /// an asker: neither eviction nor tracking takes note.
+    pub fn explain(&self, key: &str, now: Now) -> Explanation {
+        let kept = self.cache.peek(key).map(|entry| {
+            let age = entry.age(now);
+            Kept {
+                as_of: entry.as_of,
+                age,
+                freshness: entry.thresholds().verdict(age),
+                ttl_left: entry.ttl_left(now),
+                usable: entry.is_usable(now),
+            }
+        });
+        let source = key
+            .split('/')
+            .next()
+            .and_then(|name| self.by_name.get(name));
+        let mut explanation = Explanation {
+            kept,
+            refusal: self
+                .refusals
+                .recall(key, now.mono)
+                .map(alloc::string::ToString::to_string),
+            flight: self.explain_flight(key, now),
+            tracked: self.tracker.peek(key).map(|(id, tracked)| Tracking {
+                read_ago: now
+                    .mono
+                    .since(self.tracker.last_read(id).unwrap_or_default()),
+                next_in: tracked.due.map(|due| due.since(now.mono)),
+            }),
+            breaker: source.map(|&at| self.sources[at].breaker.state(now.mono)),
+            verdict: "",
+        };
+        explanation.verdict = explanation.verdict();
+        explanation
+    }
+
+    fn explain_flight(&self, key: &str, now: Now) -> Option<InFlight> {
+        let id = self.flights.of_key(key)?;
+        let flight = self.flights.flight(id)?;
+        let askers = match &flight.purpose {
+            Purpose::Answer { askers, .. } => askers.len(),
+            Purpose::Probe => 0,
+        };
+        Some(InFlight {
+            stage: match flight.stage {
+                Stage::Queued | Stage::Landed => "queued",
+                Stage::Fetching { .. } => "fetching",
+                Stage::Resting { .. } => "resting",
+            },
+            askers,
+            retries: flight.retry.granted(),
+            last_error: flight
+                .last_error
+                .as_ref()
+                .map(alloc::string::ToString::to_string),
+            time_left: flight.deadline.since(now.mono),
+        })
+    }
+}
+
+impl Explanation {
+    fn verdict(&self) -> &'static str {
+        let open = matches!(self.breaker, Some(BreakerState::Open { .. }));
+        match (&self.kept, &self.refusal, &self.flight) {
+            (
+                Some(Kept {
+                    ttl_left: Some(_), ..
+                }),
+                ..,
+            ) => "a hit: the answer is within its ttl",
+            (_, Some(_), _) => "an error: the source refused the same question a moment ago",
+            (_, _, Some(_)) => "coalesced: the ask joins the question on its way",
+            (Some(Kept { usable: true, .. }), _, None) if open => {
+                "stale-on-error: the ttl is over and the source is left alone, but the answer is usable"
+            }
+            (_, _, None) if open => "an error: nothing usable is kept and the source is left alone",
+            (Some(Kept { usable: true, .. }), _, None) => {
+                "a miss: the ttl is over; the answer stands in if the source fails, or where stale data is allowed"
+            }
+            (Some(_), _, None) => "a miss: the answer kept is too old to be used",
+            (None, _, None) => "a miss: nothing is kept under this key",
+        }
+    }
+}
