@@ -24,18 +24,26 @@ pub(crate) fn response(error: &QueryError) -> HttpResponse {
         QueryError::Bind(_) | QueryError::Parse { .. } | QueryError::BadParameter { .. } => {
             HttpResponse::error(400, "bad_data", &message)
         }
-        QueryError::Unsupported { .. } => HttpResponse::error(422, "execution", &message),
+        QueryError::Unsupported { .. } | QueryError::Unmergeable { .. } => {
+            HttpResponse::error(422, "execution", &message)
+        }
         QueryError::Unreachable {
             error: FetchError::Timeout { .. },
             ..
         }
         | QueryError::Timeout { .. } => HttpResponse::error(504, "timeout", &message),
+        QueryError::BreakerOpen { retry_in, .. } => {
+            // Rounded up, lest the client comes back a moment too early.
+            let seconds = (retry_in.as_secs() + u64::from(retry_in.subsec_nanos() > 0)).max(1);
+            let seconds = seconds.to_string();
+            HttpResponse::error(503, "unavailable", &message).with("retry-after", &seconds)
+        }
         QueryError::Overloaded { .. } => {
             HttpResponse::error(503, "unavailable", &message).with("retry-after", RETRY_AFTER_S)
         }
-        QueryError::Garbled { .. } | QueryError::Unreachable { .. } => {
-            HttpResponse::error(502, "unavailable", &message)
-        }
+        QueryError::Garbled { .. }
+        | QueryError::GarbledText { .. }
+        | QueryError::Unreachable { .. } => HttpResponse::error(502, "unavailable", &message),
         // A kind that a later collector adds is at least not the asker's fault.
         _ => HttpResponse::error(500, "internal", &message),
     }

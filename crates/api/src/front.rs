@@ -1,16 +1,21 @@
 //! The collector behind numbered commands: starts them, remembers who waits, renders the replies.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tidegate_core::{Answer, Ask, AskId, Collector, Config, ConfigError, Lookup, Now, QueryError};
+use tidegate_core::{
+    Answer, Ask, AskId, Collector, Config, ConfigError, Lookup, Now, PackConfig, Query, QueryError,
+    packs,
+};
 
+use crate::batch::{Batch, BatchView};
 use crate::params::{Params, apply_cache_control};
 use crate::route::{Endpoint, Route, route};
 use crate::{
-    Command, CommandId, HttpRequest, HttpResponse, Input, Output, Reply, error, metrics, render,
-    status,
+    Change, ChangeError, Command, CommandId, HttpRequest, HttpResponse, Input, Output, Reply,
+    error, metrics, render, status,
 };
 
 /// A collector and its HTTP API as one machine without IO.
@@ -18,16 +23,26 @@ use crate::{
 pub struct Front {
     collector: Collector,
     version: String,
+    packs: Vec<PackConfig>,
     waiting: BTreeMap<AskId, Waiting>,
-    asks: BTreeMap<CommandId, AskId>,
+    /// What each command that waits has asked.
+    asks: BTreeMap<CommandId, Vec<AskId>>,
+    batches: BTreeMap<CommandId, Batch>,
     outputs: Vec<Output<Reply>>,
 }
 
 /// Who waits for an ask, and what they want to see.
 #[derive(Debug)]
-struct Waiting {
-    command: CommandId,
-    view: View,
+enum Waiting {
+    One {
+        command: CommandId,
+        view: View,
+    },
+    /// A part of a command's batch, at this place.
+    Part {
+        command: CommandId,
+        nth: usize,
+    },
 }
 
 /// How an answer is to look.
@@ -63,8 +78,10 @@ impl Front {
         Ok(Self {
             collector: Collector::new(config, now)?,
             version: version.into(),
+            packs: [packs::node(), packs::functions(), packs::inference()].into(),
             waiting: BTreeMap::new(),
             asks: BTreeMap::new(),
+            batches: BTreeMap::new(),
             outputs: Vec::new(),
         })
     }
@@ -92,22 +109,49 @@ impl Front {
         match command {
             Command::Record(record) => {
                 let recorded = self.collector.record(&record, now);
-                self.outputs
-                    .push(Output::Reply(id, Reply::Recorded(recorded)));
+                self.reply(id, Reply::Recorded(recorded));
+            }
+            Command::Change(change) => {
+                let changed = self.change(change, now);
+                self.reply(id, Reply::Changed(changed));
             }
             Command::Ask(ask) => {
                 if let Err(error) = self.ask(id, &ask, View::Typed, now) {
-                    self.outputs
-                        .push(Output::Reply(id, Reply::Answer(Err(error))));
+                    self.reply(id, Reply::Answer(Err(error)));
                 }
             }
             Command::Http(request) => {
                 if let Err(response) = self.http(id, &request, now) {
                     let response = without_body(response, request.method == "HEAD");
-                    self.outputs.push(Output::Reply(id, Reply::Http(response)));
+                    self.reply(id, Reply::Http(response));
                 }
             }
         }
+    }
+
+    fn reply(&mut self, id: CommandId, reply: Reply) {
+        self.outputs.push(Output::Reply(id, reply));
+    }
+
+    fn change(&mut self, change: Change, now: Now) -> Result<usize, ChangeError> {
+        let collector = &mut self.collector;
+        match change {
+            Change::Register { source, template } => collector.register(&source, &template),
+            Change::Update { source, template } => collector.update(&source, &template, now),
+            Change::Unregister { source, template } => {
+                collector.unregister(&source, &template, now)
+            }
+            Change::Untrack { key } => return Ok(usize::from(collector.untrack(&key, now))),
+            Change::Invalidate(what) => return Ok(collector.invalidate(&what, now)),
+            Change::Reload(config) => {
+                return collector
+                    .reload(config, now)
+                    .map(|()| 0)
+                    .map_err(ChangeError::Config);
+            }
+        }
+        .map(|()| 0)
+        .map_err(ChangeError::Catalog)
     }
 
     /// Starts an HTTP request. `Err` is the response where it is known at once.
@@ -120,12 +164,37 @@ impl Front {
                 self.http_ask(id, ask, &route, request, View::Query { head }, now)
             }
             Endpoint::Collect { template } => {
-                let ask = Params::of(&route, request)?.template_ask(template.clone());
+                let ask = Ask::template(template, Params::of(&route, request)?.values());
                 let view = View::Collect {
                     template: template.clone(),
                     head,
                 };
                 self.http_ask(id, ask, &route, request, view, now)
+            }
+            Endpoint::CollectMany { templates } => {
+                let params = Params::of(&route, request)?.values();
+                self.refuse_unknown(&route)?;
+                let asks = self.template_asks(templates.as_deref(), &route, &params);
+                self.http_batch(id, asks, BatchView::Templates, &route, request, now);
+                Ok(())
+            }
+            Endpoint::Record { pack, record } => {
+                let params = Params::of(&route, request)?.values();
+                let (asks, view) = self.record_asks(pack, record, &params)?;
+                self.http_batch(id, asks, view, &route, request, now);
+                Ok(())
+            }
+            Endpoint::Templates => Err(status::templates(&self.collector)),
+            Endpoint::Explain => {
+                let params = Params::of(&route, request)?;
+                let key = params.key()?;
+                Err(render::explanation(key, &self.collector.explain(key, now)))
+            }
+            Endpoint::Invalidate => {
+                refuse_cross_origin(request)?;
+                let what = Params::of(&route, request)?.invalidation()?;
+                let forgotten = self.collector.invalidate(&what, now);
+                Err(render::invalidated(forgotten))
             }
             Endpoint::BuildInfo => Err(status::buildinfo(&self.version)),
             Endpoint::Health => Err(status::health(&self.collector, &self.version)),
@@ -144,7 +213,7 @@ impl Front {
         view: View,
         now: Now,
     ) -> Result<(), HttpResponse> {
-        ask.source.clone_from(&route.source);
+        ask.sources.clone_from(&route.sources);
         apply_cache_control(&mut ask, request);
         self.ask(id, &ask, view, now)
             .map_err(|error| error::refusal(&error, &ask, request))
@@ -152,19 +221,152 @@ impl Front {
 
     fn ask(&mut self, id: CommandId, ask: &Ask, view: View, now: Now) -> Result<(), QueryError> {
         match self.collector.query(ask, now)? {
-            Lookup::Ready(answer) => self.outputs.push(Output::Reply(id, view.reply(Ok(answer)))),
+            Lookup::Ready(answer) => self.reply(id, view.reply(Ok(answer))),
             Lookup::Pending(ask) => {
-                self.waiting.insert(ask, Waiting { command: id, view });
-                self.asks.insert(id, ask);
+                self.waiting.insert(ask, Waiting::One { command: id, view });
+                self.asks.insert(id, [ask].into());
             }
         }
         Ok(())
     }
 
+    /// A source that there is not is the asker's mistake, and not every part's.
+    fn refuse_unknown(&self, route: &Route) -> Result<(), HttpResponse> {
+        let names = route.sources.iter();
+        match names
+            .map(|name| self.collector.known_source(name))
+            .find_map(Result::err)
+        {
+            Some(error) => Err(error::response(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks for these templates, or for all that the source has.
+    fn template_asks(
+        &self,
+        templates: Option<&[String]>,
+        route: &Route,
+        params: &BTreeMap<String, String>,
+    ) -> Vec<Ask> {
+        let asks = |names: Vec<String>| {
+            let ask = |name| Ask::template(name, params.clone());
+            names.into_iter().map(ask).collect()
+        };
+        match (templates, &route.sources[..]) {
+            (Some(names), _) => {
+                let mut names = names.to_vec();
+                let mut seen = BTreeSet::new();
+                names.retain(|name| seen.insert(name.clone()));
+                asks(names)
+            }
+            (None, []) => asks(self.template_names(self.collector.default_source())),
+            (None, [source, ..]) => asks(self.template_names(source)),
+        }
+    }
+
+    fn template_names(&self, source: &str) -> Vec<String> {
+        let templates = self.collector.templates(source);
+        templates
+            .map(|template| template.config().name.clone())
+            .collect()
+    }
+
+    fn record_asks(
+        &self,
+        pack: &str,
+        record: &str,
+        params: &BTreeMap<String, String>,
+    ) -> Result<(Vec<Ask>, BatchView), HttpResponse> {
+        let pack = self
+            .packs
+            .iter()
+            .find(|known| known.name == pack)
+            .ok_or_else(|| {
+                let known: Vec<&str> = self.packs.iter().map(|pack| pack.name.as_str()).collect();
+                let message = format!("no pack is named {pack:?}; there are {}", known.join(", "));
+                HttpResponse::error(404, "not_found", &message)
+            })?;
+        let record = pack.record(record).ok_or_else(|| {
+            let known: Vec<&str> = pack
+                .records
+                .iter()
+                .map(|record| record.name.as_str())
+                .collect();
+            let message = format!(
+                "pack {} has no record {record:?}; it has {}",
+                pack.name,
+                known.join(", ")
+            );
+            HttpResponse::error(404, "not_found", &message)
+        })?;
+        let params = pack.with_defaults(params);
+        let view = BatchView::Record {
+            pack: pack.name.clone(),
+            record: record.clone(),
+            params: params.clone(),
+        };
+        Ok((record.asks(&params), view))
+    }
+
+    /// Asks all of these; the response follows when the last is answered.
+    fn http_batch(
+        &mut self,
+        id: CommandId,
+        asks: Vec<Ask>,
+        view: BatchView,
+        route: &Route,
+        request: &HttpRequest,
+        now: Now,
+    ) {
+        let mut batch = Batch::new(view, route.head);
+        let mut awaited = Vec::new();
+        for mut ask in asks {
+            if ask.sources.is_empty() {
+                ask.sources.clone_from(&route.sources);
+            }
+            apply_cache_control(&mut ask, request);
+            let name = match &ask.query {
+                Query::Template { name, .. } => name.clone(),
+                Query::PromQl(text) => text.clone(),
+            };
+            match self.collector.query(&ask, now) {
+                Ok(Lookup::Ready(answer)) => {
+                    batch.add(name, Some(Ok(answer)));
+                }
+                Ok(Lookup::Pending(ask)) => {
+                    let nth = batch.add(name, None);
+                    self.waiting.insert(ask, Waiting::Part { command: id, nth });
+                    awaited.push(ask);
+                }
+                Err(error) => {
+                    batch.add(name, Some(Err(error)));
+                }
+            }
+        }
+        self.batches.insert(id, batch);
+        self.asks.insert(id, awaited);
+        self.finish_batch(id);
+    }
+
+    /// Replies if nothing is missing any more.
+    fn finish_batch(&mut self, id: CommandId) {
+        if self.batches.get(&id).is_some_and(Batch::is_complete)
+            && let Some(batch) = self.batches.remove(&id)
+        {
+            self.asks.remove(&id);
+            let head = batch.head;
+            let response = without_body(batch.response(), head);
+            self.reply(id, Reply::Http(response));
+        }
+    }
+
     fn abandon(&mut self, id: CommandId, now: Now) {
-        if let Some(ask) = self.asks.remove(&id) {
-            self.waiting.remove(&ask);
-            self.collector.abandon(ask, now);
+        self.batches.remove(&id);
+        for ask in self.asks.remove(&id).unwrap_or_default() {
+            if self.waiting.remove(&ask).is_some() {
+                self.collector.abandon(ask, now);
+            }
         }
     }
 
@@ -176,17 +378,48 @@ impl Front {
                 tidegate_core::Output::Cancel(id) => Output::Cancel(id),
                 tidegate_core::Output::Event(event) => Output::Event(event),
                 tidegate_core::Output::Wait(deadline) => return Output::Wait(deadline),
-                tidegate_core::Output::Reply(reply) => match self.waiting.remove(&reply.ask) {
-                    Some(Waiting { command, view }) => {
-                        self.asks.remove(&command);
-                        Output::Reply(command, view.reply(reply.result))
-                    }
-                    None => continue,
-                },
+                tidegate_core::Output::Reply(reply) => {
+                    self.answered(reply.ask, reply.result);
+                    continue;
+                }
             };
             self.outputs.push(output);
         }
     }
+
+    fn answered(&mut self, ask: AskId, result: Result<Answer, QueryError>) {
+        match self.waiting.remove(&ask) {
+            Some(Waiting::One { command, view }) => {
+                self.asks.remove(&command);
+                self.reply(command, view.reply(result));
+            }
+            Some(Waiting::Part { command, nth }) => {
+                if let Some(batch) = self.batches.get_mut(&command) {
+                    batch.fill(nth, result);
+                }
+                self.finish_batch(command);
+            }
+            None => {}
+        }
+    }
+}
+
+/// A page of another origin must not change anything here on its reader's behalf.
+fn refuse_cross_origin(request: &HttpRequest) -> Result<(), HttpResponse> {
+    let same_site = request
+        .header("sec-fetch-site")
+        .is_none_or(|site| matches!(site, "same-origin" | "none"));
+    let same_origin = request.header("origin").is_none_or(|origin| {
+        let host = origin
+            .strip_prefix("http://")
+            .or_else(|| origin.strip_prefix("https://"));
+        host.is_some() && host == request.header("host")
+    });
+    if same_site && same_origin {
+        return Ok(());
+    }
+    let message = "pages of other origins may not change anything here";
+    Err(HttpResponse::error(403, "bad_data", message))
 }
 
 /// A `HEAD` is answered as a `GET` would be, without the body.
@@ -198,185 +431,4 @@ fn without_body(mut response: HttpResponse, head: bool) -> HttpResponse {
 }
 
 #[cfg(test)]
-mod tests {
-    use alloc::format;
-    use alloc::string::ToString;
-    use alloc::vec;
-    use core::time::Duration;
-
-    use tidegate_core::{FetchError, FetchId, Instant, Response, SourceConfig, UnixMillis};
-
-    use super::*;
-
-    const UP: &str = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
-
-    fn front() -> Front {
-        let source = SourceConfig {
-            probe_interval: Duration::ZERO,
-            ..SourceConfig::prometheus("prom")
-        };
-        Front::new(Config::with_sources(vec![source]), "1.2.3", Now::ZERO).unwrap()
-    }
-
-    fn at(seconds: u64) -> Now {
-        let mono = Instant::from_millis(seconds * 1000);
-        Now {
-            mono,
-            wall: UnixMillis(mono.as_nanos() as i64 / 1_000_000),
-        }
-    }
-
-    fn get(id: u64, target: &str) -> Input<Command> {
-        Input::Command(CommandId(id), Command::Http(HttpRequest::get(target)))
-    }
-
-    fn respond(fetch: u64, result: Result<Response, FetchError>) -> Input<Command> {
-        Input::Response(FetchId(fetch), result)
-    }
-
-    /// The HTTP responses among the outputs, by command.
-    fn responses(outputs: Vec<Output<Reply>>) -> Vec<(u64, HttpResponse)> {
-        let response = |output| {
-            let Output::Reply(id, Reply::Http(response)) = output else {
-                return None;
-            };
-            Some((id.0, response))
-        };
-        outputs.into_iter().filter_map(response).collect()
-    }
-
-    fn header<'a>(response: &'a HttpResponse, name: &str) -> &'a str {
-        let found = response.headers.iter().find(|(header, _)| *header == name);
-        found.map_or("", |(_, value)| value)
-    }
-
-    #[test]
-    fn a_step_ends_with_what_to_wait_for() {
-        let outputs = front().step(vec![get(1, "/api/v1/query?query=up")], at(0));
-        assert!(matches!(
-            outputs[..],
-            [Output::Fetch(_), Output::Wait(Some(_))]
-        ));
-    }
-
-    #[test]
-    fn headers_say_how_an_answer_was_come_by() {
-        let mut front = front();
-        let query = |id| get(id, "/api/v1/query?query=up");
-        let mut seen = vec![];
-        front.step(vec![query(1), query(2)], at(0));
-        let said = Ok(Response::new(200, UP));
-        seen.extend(responses(front.step(vec![respond(0, said)], at(1))));
-        seen.extend(responses(front.step(vec![query(3)], at(11))));
-        front.step(vec![query(4)], at(40));
-        let down = Err(FetchError::Connect {
-            detail: "refused\r\nset-cookie: x".into(),
-        });
-        seen.extend(responses(front.step(vec![respond(1, down)], at(41))));
-
-        let statuses: Vec<_> = seen
-            .iter()
-            .map(|(id, r)| (*id, header(r, "cache-status")))
-            .collect();
-        assert_eq!(
-            statuses,
-            [
-                (
-                    1,
-                    "tidegate; fwd=miss; stored; freshness=fresh; detail=miss"
-                ),
-                (
-                    2,
-                    "tidegate; fwd=miss; collapsed; stored; freshness=fresh; detail=coalesced"
-                ),
-                (3, "tidegate; hit; ttl=20; freshness=fresh; detail=hit"),
-                (
-                    4,
-                    "tidegate; hit; ttl=-10; freshness=fresh; detail=stale-on-error"
-                ),
-            ]
-        );
-        assert_eq!(header(&seen[2].1, "age"), "11");
-        let reason = header(&seen[3].1, "tidegate-reason");
-        assert!(reason.contains("refused??set-cookie"), "{reason}");
-        assert!(
-            seen.iter()
-                .all(|(_, response)| response.body == UP.as_bytes())
-        );
-    }
-
-    #[test]
-    fn every_error_has_its_status_and_envelope() {
-        let mut front = front();
-        for (target, status, word) in [
-            ("/api/v1/query?query=up&time=x", 400, "bad_data"),
-            (
-                "/source/local/api/v1/query?query=up%7B",
-                400,
-                "1:4: parse error",
-            ),
-            ("/source/local/api/v1/query?query=sum(up)", 422, "execution"),
-            ("/source/nope/api/v1/query?query=up", 404, "unknown source"),
-            ("/v1/collect/nope", 404, "no template"),
-            ("/api/v1/write", 404, "not_found"),
-            (
-                &*format!("/api/v1/query?query={}", "a".repeat(200_000)),
-                414,
-                "200000 bytes",
-            ),
-        ] {
-            let seen = responses(front.step(vec![get(7, target)], at(0)));
-            let body = core::str::from_utf8(&seen[0].1.body).unwrap();
-            assert_eq!(seen[0].1.status, status, "{target:.60}: {body}");
-            assert!(
-                body.starts_with("{\"status\":\"error\"") && body.contains(word),
-                "{body}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_abandoned_command_gets_no_reply() {
-        let mut front = front();
-        front.step(vec![get(1, "/api/v1/query?query=up")], at(0));
-        let outputs = front.step(vec![Input::Abandon(CommandId(1))], at(1));
-        assert!(matches!(
-            outputs[..],
-            [Output::Cancel(FetchId(0)), Output::Wait(_)]
-        ));
-        let outputs = front.step(vec![respond(0, Ok(Response::new(200, UP)))], at(2));
-        assert!(matches!(outputs[..], [Output::Wait(_)]));
-    }
-
-    #[test]
-    fn health_is_degraded_while_a_source_is_down() {
-        let mut front = front();
-        let health = |front: &mut Front, now| {
-            let seen = responses(front.step(vec![get(9, "/health")], now));
-            String::from_utf8(seen[0].1.body.clone()).unwrap()
-        };
-        assert!(health(&mut front, at(0)).contains("\"status\":\"ok\""));
-        front.step(vec![get(1, "/api/v1/query?query=up")], at(0));
-        let down = Err(FetchError::Reset {
-            detail: "gone".into(),
-        });
-        front.step(vec![respond(0, down)], at(1));
-        let said = health(&mut front, at(1));
-        assert!(
-            said.contains("\"status\":\"degraded\"") && said.contains("gone"),
-            "{said}"
-        );
-    }
-
-    #[test]
-    fn head_is_get_without_the_body() {
-        let head = HttpRequest {
-            method: "HEAD".to_string(),
-            ..HttpRequest::get("/stats")
-        };
-        let input = Input::Command(CommandId(1), Command::Http(head));
-        let seen = responses(front().step(vec![input], at(0)));
-        assert_eq!((seen[0].1.status, seen[0].1.body.len()), (200, 0));
-        assert_eq!(header(&seen[0].1, "content-type"), "application/json");
-    }
-}
+mod tests;

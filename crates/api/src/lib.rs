@@ -9,12 +9,20 @@
 //! | `/api/v1/query` | GET, POST | an instant query, in Prometheus' envelope |
 //! | `/api/v1/status/buildinfo` | GET | which Tidegate this is, in Prometheus' envelope |
 //! | `/v1/collect/<template>` | GET | a template's answer with its freshness; parameters are the template's |
+//! | `/v1/collect/<template>,<template>` | GET | several templates with one set of parameters, each answered by itself |
+//! | `/v1/collect` | GET | all templates of the source |
+//! | `/v1/packs/<pack>/<record>` | GET | a pack's record: rows of fields, each present or missing with its reason |
+//! | `/v1/templates` | GET | every source's catalog |
+//! | `/v1/explain?key=` | GET | why a key is answered as it is, and what happens to it next |
+//! | `/v1/invalidate` | POST | forgets answers by `key`, `prefix`, `source` (and `template`), or `all` |
 //! | `/health` | GET | whether Tidegate and its sources are well, as JSON |
 //! | `/stats` | GET | what was counted and what is held, as JSON |
 //! | `/metrics` | GET | the same in exposition text |
 //! | `/-/ready`, `/-/healthy` | GET | 200 once there is a collector |
 //!
-//! The first three ask the default source, and the source `<name>` under `/source/<name>`.
+//! Queries, templates and records ask the default source, or the source `<name>` under
+//! `/source/<name>`, or several at once under `/source/<name>,<name>`, their series told apart by
+//! a label `source`.
 //! `HEAD` works wherever `GET` does. How fresh an answer must be is said by `Cache-Control`:
 //! `max-age=<seconds>` is the oldest data that will do, `no-cache` asks for new data, `max-stale`
 //! takes data past its ttl at once while new data is fetched. How an answer was come by is said
@@ -26,6 +34,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod batch;
 mod error;
 mod front;
 mod http;
@@ -38,4 +47,4 @@ mod status;
 
 pub use front::Front;
 pub use http::{HttpRequest, HttpResponse};
-pub use machine::{Command, CommandId, Input, Output, Reply};
+pub use machine::{Change, ChangeError, Command, CommandId, Input, Output, Reply};

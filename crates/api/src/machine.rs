@@ -1,8 +1,11 @@
 //! The vocabulary of a step: what happened, and what to do about it.
 
+use alloc::string::String;
+use core::fmt;
+
 use tidegate_core::{
-    Answer, Ask, Deadline, Event, Fetch, FetchError, FetchId, QueryError, Record, RecordError,
-    Recorded, Response,
+    Answer, Ask, CatalogError, Config, ConfigError, Deadline, Event, Fetch, FetchError, FetchId,
+    Invalidation, QueryError, Record, RecordError, Recorded, Response, TemplateConfig,
 };
 
 use crate::{HttpRequest, HttpResponse};
@@ -20,7 +23,65 @@ pub enum Command {
     Ask(Ask),
     /// A batch of samples.
     Record(Record),
+    /// A change at run time.
+    Change(Change),
 }
+
+/// A change at run time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Adds a template to a source's catalog.
+    Register {
+        /// The source.
+        source: String,
+        /// The template.
+        template: TemplateConfig,
+    },
+    /// Replaces a template of a source's catalog.
+    Update {
+        /// The source.
+        source: String,
+        /// The template, by its name.
+        template: TemplateConfig,
+    },
+    /// Takes a template out of a source's catalog.
+    Unregister {
+        /// The source.
+        source: String,
+        /// The template's name.
+        template: String,
+    },
+    /// Stops keeping a key warm.
+    Untrack {
+        /// The key.
+        key: String,
+    },
+    /// Forgets answers.
+    Invalidate(Invalidation),
+    /// Applies a new configuration.
+    Reload(Config),
+}
+
+/// Why nothing changed; whoever asked for the change is to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// A catalog stays as it is.
+    Catalog(CatalogError),
+    /// The configuration stays as it is.
+    Config(ConfigError),
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Catalog(error) => error.fmt(f),
+            Self::Config(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ChangeError {}
 
 /// The answer to the command of the same kind.
 #[derive(Debug)]
@@ -31,6 +92,8 @@ pub enum Reply {
     Answer(Result<Answer, QueryError>),
     /// The verdict on [`Command::Record`].
     Recorded(Result<Recorded, RecordError>),
+    /// How many answers were forgotten or keys dropped by [`Command::Change`].
+    Changed(Result<usize, ChangeError>),
 }
 
 /// What happened since the last step. `C` is the kind of command: [`Command`], or what a guest

@@ -1,9 +1,10 @@
 //! `/metrics`: Tidegate's own counters in exposition text. Labels are bounded by the
 //! configuration: never a query, an address or an asker.
 
+use alloc::format;
 use alloc::vec::Vec;
 
-use tidegate_core::{Collector, SourceHealth};
+use tidegate_core::{AGE_BUCKETS_S, BreakerState, Collector, SourceHealth};
 use tidegate_wire::text::{CONTENT_TYPE, MetricType, TextWriter};
 
 use crate::HttpResponse;
@@ -15,6 +16,7 @@ pub(crate) fn metrics(collector: &Collector, version: &str) -> HttpResponse {
     text.family(name, MetricType::Gauge, "Which Tidegate this is; always 1.")
         .sample(name, [("version", version)], 1.0);
     asks(&mut text, collector);
+    ages(&mut text, collector);
     sources(&mut text, collector);
     plain(&mut text, collector);
     HttpResponse::new(200, CONTENT_TYPE, body)
@@ -35,6 +37,38 @@ fn asks(text: &mut TextWriter<'_>, collector: &Collector) {
     }
 }
 
+fn ages(text: &mut TextWriter<'_>, collector: &Collector) {
+    let stats = collector.stats();
+    let name = "tidegate_answer_age_seconds";
+    text.family(
+        name,
+        MetricType::Histogram,
+        "Age of the data in answers to asks.",
+    );
+    let mut count = 0;
+    for (bound, answers) in AGE_BUCKETS_S.iter().zip(stats.ages) {
+        count += answers;
+        let le = format!("{bound}");
+        text.sample(
+            "tidegate_answer_age_seconds_bucket",
+            [("le", &*le)],
+            count as f64,
+        );
+    }
+    let count = stats.ages.iter().sum::<u64>() as f64;
+    text.sample(
+        "tidegate_answer_age_seconds_bucket",
+        [("le", "+Inf")],
+        count,
+    );
+    text.sample(
+        "tidegate_answer_age_seconds_sum",
+        [],
+        stats.age_sum_ms as f64 / 1000.0,
+    );
+    text.sample("tidegate_answer_age_seconds_count", [], count);
+}
+
 fn sources(text: &mut TextWriter<'_>, collector: &Collector) {
     let sources = collector.sources();
     let name = "tidegate_source_up";
@@ -52,6 +86,20 @@ fn sources(text: &mut TextWriter<'_>, collector: &Collector) {
             name,
             [("source", &*source.name), ("kind", source.kind)],
             f64::from(up),
+        );
+    }
+    let name = "tidegate_source_breaker_open";
+    text.family(
+        name,
+        MetricType::Gauge,
+        "Whether the source is left alone because it keeps failing.",
+    );
+    for source in &sources {
+        let open = source.breaker != BreakerState::Closed;
+        text.sample(
+            name,
+            [("source", &*source.name), ("kind", source.kind)],
+            f64::from(open),
         );
     }
     let name = "tidegate_source_fetches_in_flight";
@@ -111,6 +159,30 @@ fn plain(text: &mut TextWriter<'_>, collector: &Collector) {
             Counter,
             "Responses that came late, twice or unasked.",
             stats.responses_ignored as f64,
+        ),
+        (
+            "tidegate_asks_refused_from_memory_total",
+            Counter,
+            "Asks refused because the source refused the same a moment ago.",
+            stats.refusals_recalled as f64,
+        ),
+        (
+            "tidegate_retries_total",
+            Counter,
+            "Fetches tried again after a failure.",
+            stats.retries as f64,
+        ),
+        (
+            "tidegate_retries_refused_total",
+            Counter,
+            "Failures that got no other try because the budget was spent.",
+            stats.retries_refused as f64,
+        ),
+        (
+            "tidegate_tracked",
+            Gauge,
+            "Keys kept warm.",
+            stats.tracked as f64,
         ),
         (
             "tidegate_cache_entries",

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use tidegate_core::{Ask, Query, UnixMillis};
+use tidegate_core::{Ask, Invalidation, Query, UnixMillis};
 use tidegate_wire::form::decode_form;
 use tidegate_wire::number::{parse_api_duration_ms, parse_timestamp_ms};
 
@@ -72,13 +72,40 @@ impl Params {
         Ok(ask)
     }
 
-    /// An ask for a template; every parameter is the template's.
-    pub(crate) fn template_ask(self, template: String) -> Ask {
-        let mut params = BTreeMap::new();
+    /// All of them, as values for a template's parameters.
+    pub(crate) fn values(self) -> BTreeMap<String, String> {
+        let mut values = BTreeMap::new();
         for (name, value) in self.0 {
-            params.entry(name).or_insert(value);
+            values.entry(name).or_insert(value);
         }
-        Ask::template(template, params)
+        values
+    }
+
+    /// The key that is to be explained.
+    pub(crate) fn key(&self) -> Result<&str, HttpResponse> {
+        let missing = || invalid("key")("it is missing; answers carry theirs".into());
+        self.first("key")
+            .filter(|key| !key.is_empty())
+            .ok_or_else(missing)
+    }
+
+    /// What is to be forgotten: exactly one of `key`, `prefix`, `source` and `all`, or `source`
+    /// with `template`.
+    pub(crate) fn invalidation(&self) -> Result<Invalidation, HttpResponse> {
+        let wanted = ["key", "prefix", "source", "template", "all"].map(|name| self.first(name));
+        match wanted.map(|value| value.map(String::from)) {
+            [Some(key), None, None, None, None] => Ok(Invalidation::Key(key)),
+            [None, Some(prefix), None, None, None] => Ok(Invalidation::Prefix(prefix)),
+            [None, None, Some(source), None, None] => Ok(Invalidation::Source(source)),
+            [None, None, Some(source), Some(template), None] => {
+                Ok(Invalidation::Template { source, template })
+            }
+            [None, None, None, None, Some(_)] => Ok(Invalidation::All),
+            _ => {
+                let message = "name what to forget by one of key, prefix, source and all, or by source and template";
+                Err(HttpResponse::error(400, "bad_data", message))
+            }
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! Answers as HTTP: the body as received, and in headers how it was come by.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use tidegate_core::{Answer, Provenance};
+use tidegate_core::{Answer, Explanation, Field, Provenance, QueryError, Row};
 use tidegate_wire::json::Writer;
+use tidegate_wire::number::write_float;
 use tidegate_wire::{QueryResponse, encode_query_response};
 
-use crate::HttpResponse;
+use crate::{HttpResponse, error};
 
 /// How the encoder begins every answer.
 const ENVELOPE_START: &[u8] = b"{\"status\":\"success\",";
@@ -25,21 +27,43 @@ pub(crate) fn query(answer: &Answer) -> HttpResponse {
 /// An answer to a template: Prometheus' envelope, and in it under `tidegate` what is known about
 /// the data.
 pub(crate) fn collect(answer: &Answer, template: &str) -> HttpResponse {
+    let mut body = Vec::new();
+    write_collected(answer, template, &mut body);
+    with_provenance(HttpResponse::json(200, body), answer)
+}
+
+/// Answers to several templates: under `results`, by name, an envelope each, good or bad.
+pub(crate) fn collect_many(results: &[(String, Result<Answer, QueryError>)]) -> HttpResponse {
+    let mut body = b"{\"status\":\"success\",\"results\":{".to_vec();
+    for (nth, (template, result)) in results.iter().enumerate() {
+        if nth > 0 {
+            body.push(b',');
+        }
+        // A template's name needs no escapes.
+        body.extend_from_slice(format!("\"{template}\":").as_bytes());
+        match result {
+            Ok(answer) => write_collected(answer, template, &mut body),
+            Err(error) => body.extend_from_slice(&error::response(error).body),
+        }
+    }
+    body.extend_from_slice(b"}}");
+    HttpResponse::json(200, body)
+}
+
+fn write_collected(answer: &Answer, template: &str, body: &mut Vec<u8>) {
     let envelope = encode(&answer.payload.response);
     let rest = envelope
         .strip_prefix(ENVELOPE_START)
         .expect("an answer begins as every answer does");
-    let mut body = ENVELOPE_START.to_vec();
+    body.extend_from_slice(ENVELOPE_START);
     body.extend_from_slice(b"\"tidegate\":");
-    let mut json = Writer::new(&mut body);
-    json.object(|json| {
+    Writer::new(body).object(|json| {
         json.key("template").string(template);
         json.key("source").string(&answer.source);
         json.key("key").string(&answer.key);
         json.key("as_of_ms").integer(answer.as_of.0);
         json.key("fetched_at_ms").integer(answer.fetched_at.0);
-        json.key("age_ms")
-            .integer(i64::try_from(answer.age.as_millis()).unwrap_or(i64::MAX));
+        json.key("age_ms").integer(millis(answer.age));
         json.key("freshness").string(answer.freshness.as_str());
         json.key("provenance").string(answer.provenance.as_str());
         if let Some(reason) = &answer.reason {
@@ -48,7 +72,145 @@ pub(crate) fn collect(answer: &Answer, template: &str) -> HttpResponse {
     });
     body.push(b',');
     body.extend_from_slice(rest);
-    with_provenance(HttpResponse::json(200, body), answer)
+}
+
+/// The rows of a pack's record.
+pub(crate) fn record(
+    pack: &str,
+    record: &str,
+    rows: &[Row],
+    problems: &[(String, Result<Answer, QueryError>)],
+) -> HttpResponse {
+    let mut body = Vec::new();
+    Writer::new(&mut body).object(|json| {
+        json.key("status").string("success");
+        json.key("pack").string(pack);
+        json.key("record").string(record);
+        json.key("rows")
+            .array(|json| rows.iter().for_each(|row| write_row(json, row)));
+        json.key("problems").array(|json| {
+            for (query, result) in problems {
+                match result {
+                    Err(error) => write_problem(json, query, "error", &error.to_string()),
+                    // A source of several that failed is a warning of the merged answer.
+                    Ok(answer) => {
+                        for warning in &answer.payload.response.warnings {
+                            write_problem(json, query, "warning", warning);
+                        }
+                    }
+                }
+            }
+        });
+    });
+    HttpResponse::json(200, body)
+}
+
+fn write_problem(json: &mut Writer<'_>, query: &str, kind: &str, what: &str) {
+    json.object(|json| {
+        json.key("query").string(query);
+        json.key(kind).string(what);
+    });
+}
+
+fn write_row(json: &mut Writer<'_>, row: &Row) {
+    json.object(|json| {
+        json.key("keys").object(|json| {
+            for (key, value) in row.keys() {
+                json.key(key).string(value);
+            }
+        });
+        if let Some(source) = row.source() {
+            json.key("source").string(source);
+        }
+        json.key("freshness").string(row.freshness().as_str());
+        json.key("fields").object(|json| {
+            for (name, field) in row.fields() {
+                json.key(name).object(|json| write_field(json, field));
+            }
+        });
+    });
+}
+
+/// A value that is there, or the reason why it is not; never 0 in place of nothing.
+fn write_field(json: &mut Writer<'_>, field: &Field) {
+    match field {
+        Field::Present {
+            value,
+            as_of,
+            freshness,
+            source,
+        } => {
+            let mut text = Vec::new();
+            write_float(*value, &mut text);
+            json.key("value").string(&String::from_utf8_lossy(&text));
+            json.key("as_of_ms").integer(as_of.0);
+            json.key("freshness").string(freshness.as_str());
+            json.key("source").string(source);
+        }
+        Field::Missing { reason } => {
+            json.key("missing").string(&reason.to_string());
+        }
+    }
+}
+
+/// Why a key is answered as it is.
+pub(crate) fn explanation(key: &str, explanation: &Explanation) -> HttpResponse {
+    let mut body = Vec::new();
+    Writer::new(&mut body).object(|json| {
+        json.key("key").string(key);
+        json.key("verdict").string(explanation.verdict);
+        if let Some(kept) = &explanation.kept {
+            json.key("kept").object(|json| {
+                json.key("as_of_ms").integer(kept.as_of.0);
+                json.key("age_ms").integer(millis(kept.age));
+                json.key("freshness").string(kept.freshness.as_str());
+                if let Some(left) = kept.ttl_left {
+                    json.key("ttl_left_ms").integer(millis(left));
+                }
+                json.key("usable").bool(kept.usable);
+            });
+        }
+        if let Some(refusal) = &explanation.refusal {
+            json.key("refusal").string(refusal);
+        }
+        if let Some(flight) = &explanation.flight {
+            json.key("flight").object(|json| {
+                json.key("stage").string(flight.stage);
+                json.key("askers").count(flight.askers);
+                json.key("retries").integer(flight.retries);
+                if let Some(error) = &flight.last_error {
+                    json.key("last_error").string(error);
+                }
+                json.key("time_left_ms").integer(millis(flight.time_left));
+            });
+        }
+        if let Some(tracked) = &explanation.tracked {
+            json.key("tracked").object(|json| {
+                json.key("read_ago_ms").integer(millis(tracked.read_ago));
+                if let Some(next_in) = tracked.next_in {
+                    json.key("next_in_ms").integer(millis(next_in));
+                }
+            });
+        }
+        if let Some(breaker) = &explanation.breaker {
+            json.key("breaker").string(breaker.as_str());
+        }
+    });
+    HttpResponse::json(200, body)
+}
+
+/// How many answers were forgotten.
+pub(crate) fn invalidated(forgotten: usize) -> HttpResponse {
+    let mut body = Vec::new();
+    Writer::new(&mut body).object(|json| {
+        json.key("status").string("success");
+        json.key("forgotten").count(forgotten);
+    });
+    HttpResponse::json(200, body)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn encode(response: &QueryResponse) -> Vec<u8> {

@@ -54,9 +54,11 @@ fn source(json: &mut Writer<'_>, status: &SourceStatus) {
             json.key("message").string(message);
         });
     }
+    json.key("breaker").string(status.breaker.as_str());
     json.key("failures_in_a_row")
         .integer(status.failures_in_a_row);
     json.key("in_flight").count(status.in_flight);
+    json.key("queued").count(status.queued);
     json.key("templates").count(status.templates);
 }
 
@@ -71,12 +73,16 @@ pub(crate) fn stats(collector: &Collector) -> HttpResponse {
             json.key("coalesced").integer(stats.coalesced);
             json.key("stale_on_error").integer(stats.stale_on_error);
             json.key("local").integer(stats.local);
+            json.key("refusals_recalled")
+                .integer(stats.refusals_recalled);
             json.key("errors").integer(stats.errors);
             json.key("waiting").count(stats.askers_waiting);
         });
         json.key("fetches").object(|json| {
             json.key("begun").integer(stats.fetches);
             json.key("failed").integer(stats.fetch_failures);
+            json.key("retries").integer(stats.retries);
+            json.key("retries_refused").integer(stats.retries_refused);
             json.key("bytes").integer(stats.fetched_bytes);
             json.key("in_flight").count(stats.fetches_in_flight);
             json.key("responses_ignored")
@@ -87,6 +93,8 @@ pub(crate) fn stats(collector: &Collector) -> HttpResponse {
             json.key("bytes").count(stats.cache_bytes);
             json.key("bytes_max").count(stats.cache_bytes_max);
             json.key("evictions").integer(stats.evictions);
+            json.key("refusals").count(stats.refusals);
+            json.key("tracked").count(stats.tracked);
         });
         json.key("local").object(|json| local(json, collector));
         json.key("clock_clamped").integer(stats.clock_clamped);
@@ -111,6 +119,29 @@ fn local(json: &mut Writer<'_>, collector: &Collector) {
             });
         }
     });
+}
+
+/// `/v1/templates`: every source's catalog.
+pub(crate) fn templates(collector: &Collector) -> HttpResponse {
+    document(|json| {
+        for source in collector.sources() {
+            json.key(&source.name).array(|json| {
+                for template in collector.templates(&source.name) {
+                    let config = template.config();
+                    json.object(|json| {
+                        json.key("name").string(&config.name);
+                        json.key("text").string(&config.text);
+                        json.key("description").string(&config.description);
+                        json.key("params").array(|json| {
+                            for param in template.params() {
+                                json.string(param);
+                            }
+                        });
+                    });
+                }
+            });
+        }
+    })
 }
 
 fn document(members: impl FnOnce(&mut Writer<'_>)) -> HttpResponse {

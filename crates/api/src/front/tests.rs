@@ -1,0 +1,306 @@
+//! The machine's rules, from commands to replies.
+
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec;
+use core::time::Duration;
+
+use tidegate_core::{
+    FetchError, FetchId, Instant, Response, RetryConfig, SourceConfig, TemplateConfig, UnixMillis,
+};
+
+use super::*;
+
+const UP: &str = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+
+fn front() -> Front {
+    let source = SourceConfig {
+        probe_interval: Duration::ZERO,
+        fetch_interval: Duration::ZERO,
+        retry: RetryConfig {
+            retries_max: 0,
+            ..RetryConfig::default()
+        },
+        ..SourceConfig::prometheus("prom")
+    };
+    Front::new(Config::with_sources(vec![source]), "1.2.3", Now::ZERO).unwrap()
+}
+
+fn at(seconds: u64) -> Now {
+    let mono = Instant::from_millis(seconds * 1000);
+    Now {
+        mono,
+        wall: UnixMillis(mono.as_nanos() as i64 / 1_000_000),
+    }
+}
+
+fn get(id: u64, target: &str) -> Input<Command> {
+    Input::Command(CommandId(id), Command::Http(HttpRequest::get(target)))
+}
+
+fn respond(fetch: u64, result: Result<Response, FetchError>) -> Input<Command> {
+    Input::Response(FetchId(fetch), result)
+}
+
+/// The HTTP responses among the outputs, by command.
+fn responses(outputs: Vec<Output<Reply>>) -> Vec<(u64, HttpResponse)> {
+    let response = |output| {
+        let Output::Reply(id, Reply::Http(response)) = output else {
+            return None;
+        };
+        Some((id.0, response))
+    };
+    outputs.into_iter().filter_map(response).collect()
+}
+
+fn header<'a>(response: &'a HttpResponse, name: &str) -> &'a str {
+    let found = response.headers.iter().find(|(header, _)| *header == name);
+    found.map_or("", |(_, value)| value)
+}
+
+#[test]
+fn a_step_ends_with_what_to_wait_for() {
+    let outputs = front().step(vec![get(1, "/api/v1/query?query=up")], at(0));
+    assert!(matches!(
+        outputs[..],
+        [Output::Fetch(_), Output::Wait(Some(_))]
+    ));
+}
+
+#[test]
+fn headers_say_how_an_answer_was_come_by() {
+    let mut front = front();
+    let query = |id| get(id, "/api/v1/query?query=up");
+    let mut seen = vec![];
+    front.step(vec![query(1), query(2)], at(0));
+    let said = Ok(Response::new(200, UP));
+    seen.extend(responses(front.step(vec![respond(0, said)], at(1))));
+    seen.extend(responses(front.step(vec![query(3)], at(11))));
+    front.step(vec![query(4)], at(40));
+    let down = Err(FetchError::Connect {
+        detail: "refused\r\nset-cookie: x".into(),
+    });
+    seen.extend(responses(front.step(vec![respond(1, down)], at(41))));
+
+    let statuses: Vec<_> = seen
+        .iter()
+        .map(|(id, r)| (*id, header(r, "cache-status")))
+        .collect();
+    assert_eq!(
+        statuses,
+        [
+            (
+                1,
+                "tidegate; fwd=miss; stored; freshness=fresh; detail=miss"
+            ),
+            (
+                2,
+                "tidegate; fwd=miss; collapsed; stored; freshness=fresh; detail=coalesced"
+            ),
+            (3, "tidegate; hit; ttl=20; freshness=fresh; detail=hit"),
+            (
+                4,
+                "tidegate; hit; ttl=-10; freshness=fresh; detail=stale-on-error"
+            ),
+        ]
+    );
+    assert_eq!(header(&seen[2].1, "age"), "11");
+    let reason = header(&seen[3].1, "tidegate-reason");
+    assert!(reason.contains("refused??set-cookie"), "{reason}");
+    assert!(
+        seen.iter()
+            .all(|(_, response)| response.body == UP.as_bytes())
+    );
+}
+
+#[test]
+fn every_error_has_its_status_and_envelope() {
+    let mut front = front();
+    for (target, status, word) in [
+        ("/api/v1/query?query=up&time=x", 400, "bad_data"),
+        (
+            "/source/local/api/v1/query?query=up%7B",
+            400,
+            "1:4: parse error",
+        ),
+        ("/source/local/api/v1/query?query=sum(up)", 422, "execution"),
+        ("/source/nope/api/v1/query?query=up", 404, "unknown source"),
+        ("/v1/collect/nope", 404, "no template"),
+        ("/api/v1/write", 404, "not_found"),
+        (
+            &*format!("/api/v1/query?query={}", "a".repeat(200_000)),
+            414,
+            "200000 bytes",
+        ),
+    ] {
+        let seen = responses(front.step(vec![get(7, target)], at(0)));
+        let body = core::str::from_utf8(&seen[0].1.body).unwrap();
+        assert_eq!(seen[0].1.status, status, "{target:.60}: {body}");
+        assert!(
+            body.starts_with("{\"status\":\"error\"") && body.contains(word),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn an_abandoned_command_gets_no_reply() {
+    let mut front = front();
+    front.step(vec![get(1, "/api/v1/query?query=up")], at(0));
+    let outputs = front.step(vec![Input::Abandon(CommandId(1))], at(1));
+    assert!(matches!(
+        outputs[..],
+        [Output::Cancel(FetchId(0)), Output::Wait(_)]
+    ));
+    let outputs = front.step(vec![respond(0, Ok(Response::new(200, UP)))], at(2));
+    assert!(matches!(outputs[..], [Output::Wait(_)]));
+}
+
+#[test]
+fn health_is_degraded_while_a_source_is_down() {
+    let mut front = front();
+    let health = |front: &mut Front, now| {
+        let seen = responses(front.step(vec![get(9, "/health")], now));
+        String::from_utf8(seen[0].1.body.clone()).unwrap()
+    };
+    assert!(health(&mut front, at(0)).contains("\"status\":\"ok\""));
+    front.step(vec![get(1, "/api/v1/query?query=up")], at(0));
+    let down = Err(FetchError::Reset {
+        detail: "gone".into(),
+    });
+    front.step(vec![respond(0, down)], at(1));
+    let said = health(&mut front, at(1));
+    assert!(
+        said.contains("\"status\":\"degraded\"") && said.contains("gone"),
+        "{said}"
+    );
+}
+
+fn body(response: &HttpResponse) -> &str {
+    core::str::from_utf8(&response.body).unwrap()
+}
+
+fn post(id: u64, target: &str, headers: &[(&str, &str)]) -> Input<Command> {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()));
+    let request = HttpRequest {
+        method: "POST".into(),
+        headers: headers.collect(),
+        ..HttpRequest::get(target)
+    };
+    Input::Command(CommandId(id), Command::Http(request))
+}
+
+fn register(front: &mut Front, name: &str) {
+    let change = Change::Register {
+        source: "prom".into(),
+        template: TemplateConfig {
+            name: name.into(),
+            text: format!("{name}{{a=\"{{{{.x}}}}\"}}"),
+            ..TemplateConfig::default()
+        },
+    };
+    let outputs = front.step(
+        vec![Input::Command(CommandId(99), Command::Change(change))],
+        at(0),
+    );
+    assert!(matches!(
+        outputs[0],
+        Output::Reply(_, Reply::Changed(Ok(0)))
+    ));
+}
+
+#[test]
+fn one_failed_template_leaves_the_others_of_its_batch_alone() {
+    let mut front = front();
+    for name in ["a", "b"] {
+        register(&mut front, name);
+    }
+    for target in ["/v1/collect?x=1", "/v1/collect/a,b,nope?x=2"] {
+        let outputs = front.step(vec![get(1, target)], at(0));
+        let fetches: Vec<FetchId> = outputs
+            .iter()
+            .filter_map(|output| match output {
+                Output::Fetch(fetch) => Some(fetch.id),
+                Output::Cancel(_) | Output::Reply(..) | Output::Event(_) | Output::Wait(_) => None,
+            })
+            .collect();
+        assert_eq!(fetches.len(), 2);
+        let good = Input::Response(fetches[0], Ok(Response::new(200, UP)));
+        assert_eq!(responses(front.step(vec![good], at(1))).len(), 0);
+        let bad = Input::Response(fetches[1], Ok(Response::new(500, "no")));
+        let seen = responses(front.step(vec![bad], at(1)));
+        let said = body(&seen[0].1);
+        assert!(
+            said.starts_with(
+                r#"{"status":"success","results":{"a":{"status":"success","tidegate":"#
+            ),
+            "{said}"
+        );
+        assert!(said.contains(r#""b":{"status":"error""#), "{said}");
+        assert_eq!(said.contains("nope"), target.contains("nope"));
+    }
+    assert!(front.asks.is_empty() && front.waiting.is_empty() && front.batches.is_empty());
+}
+
+#[test]
+fn a_record_without_data_says_what_went_wrong() {
+    let mut front = front();
+    let seen = responses(front.step(vec![get(1, "/v1/packs/node/node?instance=a")], at(0)));
+    let said = body(&seen[0].1);
+    assert!(
+        said.contains(r#""rows":[]"#) && said.contains("no template"),
+        "{said}"
+    );
+    let seen = responses(front.step(vec![get(1, "/v1/packs/nope/x")], at(0)));
+    assert_eq!(seen[0].1.status, 404);
+}
+
+#[test]
+fn only_pages_of_the_same_origin_may_invalidate() {
+    let mut front = front();
+    let host = ("host", "127.0.0.1:9200");
+    for (headers, status) in [
+        (vec![host], 200),
+        (vec![host, ("origin", "http://127.0.0.1:9200")], 200),
+        (vec![host, ("origin", "http://evil.example")], 403),
+        (vec![host, ("origin", "null")], 403),
+        (vec![host, ("sec-fetch-site", "cross-site")], 403),
+    ] {
+        let request = post(1, "/v1/invalidate?all", &headers);
+        let seen = responses(front.step(vec![request], at(0)));
+        assert_eq!(seen[0].1.status, status, "{headers:?}");
+    }
+    let seen = responses(front.step(vec![post(1, "/v1/invalidate?key=a&all", &[host])], at(0)));
+    assert_eq!(seen[0].1.status, 400);
+}
+
+#[test]
+fn a_key_is_explained_and_a_catalog_listed() {
+    let mut front = front();
+    register(&mut front, "load");
+    let seen = responses(front.step(
+        vec![
+            get(1, "/v1/explain?key=prom/load:x=1"),
+            get(2, "/v1/templates"),
+            get(3, "/v1/explain"),
+        ],
+        at(0),
+    ));
+    assert!(body(&seen[0].1).contains("nothing is kept under this key"));
+    assert!(body(&seen[1].1).contains(r#""prom":[{"name":"load""#));
+    assert_eq!(seen[2].1.status, 400);
+}
+
+#[test]
+fn head_is_get_without_the_body() {
+    let head = HttpRequest {
+        method: "HEAD".to_string(),
+        ..HttpRequest::get("/stats")
+    };
+    let input = Input::Command(CommandId(1), Command::Http(head));
+    let seen = responses(front().step(vec![input], at(0)));
+    assert_eq!((seen[0].1.status, seen[0].1.body.len()), (200, 0));
+    assert_eq!(header(&seen[0].1, "content-type"), "application/json");
+}
