@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::lock::Mutex;
@@ -30,6 +30,8 @@ pub struct Handle<C, R> {
     inbox: Arc<Mutex<mpsc::Sender<Letter<C, R>>>>,
     control: mpsc::UnboundedSender<Control>,
     next_id: Arc<AtomicU64>,
+    /// Set before the driver hears of it, so that nothing slips in between.
+    is_closing: Arc<AtomicBool>,
 }
 
 impl<C, R> Handle<C, R> {
@@ -41,6 +43,7 @@ impl<C, R> Handle<C, R> {
             inbox: Arc::new(Mutex::new(inbox)),
             control,
             next_id: Arc::default(),
+            is_closing: Arc::default(),
         }
     }
 
@@ -52,6 +55,9 @@ impl<C, R> Handle<C, R> {
     /// # Errors
     /// The driver has ended, or ends before it has a reply.
     pub async fn call(&self, command: C) -> Result<R, Closed> {
+        if self.is_closing.load(Ordering::SeqCst) {
+            return Err(Closed);
+        }
         let id = CommandId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (reply, receiver) = oneshot::channel();
         {
@@ -74,6 +80,7 @@ impl<C, R> Handle<C, R> {
     /// Ends the driver once everything that was sent before has its reply. What is sent later
     /// finds it closed.
     pub fn close(&self) {
+        self.is_closing.store(true, Ordering::SeqCst);
         // A driver that is gone needs no telling.
         let _ = self.control.unbounded_send(Control::Close);
     }
@@ -92,7 +99,7 @@ impl Handle<Command, Reply> {
     pub async fn query(&self, ask: Ask) -> Result<Answer, ClientError> {
         match self.call(Command::Ask(ask)).await? {
             Reply::Answer(answer) => Ok(answer?),
-            Reply::Http(_) | Reply::Recorded(_) => {
+            Reply::Http(_) | Reply::Recorded(_) | Reply::Changed(_) => {
                 unreachable!("a machine replies to an ask with an answer")
             }
         }
@@ -106,6 +113,7 @@ impl<C, R> Clone for Handle<C, R> {
             inbox: Arc::clone(&self.inbox),
             control: self.control.clone(),
             next_id: Arc::clone(&self.next_id),
+            is_closing: Arc::clone(&self.is_closing),
         }
     }
 }

@@ -10,8 +10,12 @@
 //! It gives a [`Handle`], by which any number of tasks ask, and a future that somebody must poll:
 //! spawn it on whatever runtime there is. Nothing here decides anything about metrics.
 //!
+//! A [`recording::Recorder`] around a machine writes down what goes into it, and
+//! [`recording::replay`] has it all again.
+//!
 //! With the feature `native` there are also `native::HttpTransport` and `native::TokioClock`, and
-//! `native::Tidegate`, the three of them put together for a tokio program.
+//! `native::Tidegate`, the three of them put together for a tokio program: templates, typed records
+//! and watches for autoscalers, as `examples/reconcile.rs` shows.
 #![forbid(unsafe_code)]
 
 mod driver;
@@ -21,6 +25,8 @@ mod transport;
 
 #[cfg(feature = "native")]
 pub mod native;
+#[cfg(not(target_family = "wasm"))]
+pub mod recording;
 
 pub use driver::{INBOX_COMMANDS_MAX, STEP_INPUTS_MAX, driver};
 pub use handle::{ClientError, Closed, Handle};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant as WallInstant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tidegate_client::Transport;
-use tidegate_client::native::{BODY_BYTES_MAX, HttpTransport};
+use tidegate_client::native::{Addresses, BODY_BYTES_MAX, HttpTransport, SourceUrl};
 use tidegate_core::{Fetch, FetchError, FetchId, FetchRequest, Instant, Method, Now, Response};
 
 /// Long enough for anything that ends by itself.
@@ -94,6 +94,7 @@ async fn fetch_with(
             Fetch {
                 id: FetchId(1),
                 source: "prom".into(),
+                target: None,
                 request,
                 deadline,
             },
@@ -109,6 +110,49 @@ async fn fetch(port: u16) -> Result<Response, FetchError> {
         PATIENCE,
     )
     .await
+}
+
+async fn fetch_target(transport: &HttpTransport, target: &str) -> Result<Response, FetchError> {
+    let fetch = Fetch {
+        id: FetchId(1),
+        source: "pods".into(),
+        target: Some(target.into()),
+        request: FetchRequest {
+            method: Method::Get,
+            path: "",
+            form: String::new(),
+        },
+        deadline: Instant::ZERO + PATIENCE,
+    };
+    transport.fetch(fetch, Now::ZERO).await
+}
+
+#[tokio::test]
+async fn a_target_is_asked_for_its_text_at_its_own_address() {
+    let (port, heard) = serve_bytes(response("200 OK", b"up 1\n"));
+    let transport = transport("http://127.0.0.1:9");
+    let url = SourceUrl::target(&format!("http://127.0.0.1:{port}/federate?match[]=up")).unwrap();
+    transport.set_addresses(Addresses::new().with_target("pods", "a", url));
+    let answer = fetch_target(&transport, "a").await;
+    assert_eq!(answer, Ok(Response::new(200, *b"up 1\n")));
+    let (head, _) = heard.recv().unwrap();
+    assert_eq!(head[0], "GET /federate?match[]=up HTTP/1.1");
+    assert!(
+        head.contains(&"accept: text/plain;version=0.0.4".to_owned()),
+        "{head:?}"
+    );
+}
+
+#[tokio::test]
+async fn addresses_that_are_gone_are_asked_no_more() {
+    let transport = transport("http://127.0.0.1:9");
+    transport.clone().set_addresses(Addresses::new());
+    let answer = fetch_with(&transport, Method::Get, PATIENCE).await;
+    let detail = "source prom has no address".into();
+    assert_eq!(answer, Err(FetchError::Refused { detail }));
+    let answer = fetch_target(&transport, "b").await;
+    let detail = "target \"b\" of source pods has no address".into();
+    assert_eq!(answer, Err(FetchError::Refused { detail }));
 }
 
 #[tokio::test]
@@ -155,6 +199,19 @@ async fn a_post_carries_its_form_in_the_body() {
         "{head:?}"
     );
     assert_eq!(body, "query=a%2Bb");
+}
+
+#[tokio::test]
+async fn a_wish_to_be_left_alone_is_passed_on() {
+    let (port, _) = serve_bytes(response(
+        "429 Too Many Requests\r\nretry-after: 7",
+        b"later",
+    ));
+    let wish = Some(Duration::from_secs(7));
+    assert_eq!(
+        fetch(port).await,
+        Ok(Response::new(429, *b"later").with_retry_after(wish))
+    );
 }
 
 #[tokio::test]

@@ -1,164 +1,374 @@
-//! A collector in a tokio program: sources in, answers out.
+//! A collector in a tokio program: sources in, answers and records out.
 
-use std::error::Error;
-use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tidegate_api::{Command, Front, Reply};
-use tidegate_core::{Answer, Ask, CacheConfig, Config, ConfigError, Event, SourceConfig};
+use futures_channel::oneshot;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tidegate_api::{Command, Front, HttpRequest, HttpResponse, Reply};
+use tidegate_core::{
+    Answer, Ask, CollectPlan, CollectedMetrics, NamedAnswer, OwnerError, PackRecord, Params,
+    Priority, Query, QueryError, UnixMillis,
+};
+use tokio::runtime;
 
+use super::builder::{BuildError, Builder, Setup};
 use super::clock::TokioClock;
-use super::http::{HttpTransport, TransportError};
-use super::url::{SourceUrl, UrlError};
-use crate::{ClientError, Clock, Handle, driver};
+use super::fetcher::Fetcher;
+use super::http::HttpTransport;
+use super::records::{Owners, Records};
+use super::terms::Terms;
+use super::watch::{Ended, Watch};
+use crate::{ClientError, Clock, Closed, Handle, driver};
 
-/// A collector on the current tokio runtime. Clones share it; it ends with the last one.
+/// A collector on a tokio runtime: the library that an autoscaler or exporter asks for metrics.
+///
+/// A client is cheap to clone, and any number of tasks on any threads may share it. Asks never
+/// wait for each other: what is in memory is answered at once, whatever else is being fetched;
+/// what is not is fetched once, for all who ask. The collector ends with the last clone, or when
+/// it is [closed](Self::close).
 ///
 /// ```no_run
-/// use tidegate_client::native::Tidegate;
-/// use tidegate_core::Ask;
+/// use std::time::Duration;
+///
+/// use tidegate_client::native::{Freshness, ReplicaMetrics, Tidegate, packs};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let client = Tidegate::builder().source("prom", "http://127.0.0.1:9090").build()?;
-/// let answer = client.query(Ask::promql("sum(up)")).await?;
-/// println!("{:?}, {:?} old", answer.payload.response.data, answer.age);
+/// let client = Tidegate::builder()
+///     .source("prom", "http://127.0.0.1:9090")
+///     .pack(packs::inference())
+///     .owner("llama-deployment", "llama-8b-autoscaler")
+///     .build()?;
+///
+/// let model = [("modelID", "llama-8b"), ("namespace", "default")];
+/// let replicas = client
+///     .max_age(Duration::from_secs(60))
+///     .records::<ReplicaMetrics>(model)
+///     .await?;
+/// for replica in replicas.owned_by("llama-8b-autoscaler") {
+///     if replica.freshness == Freshness::Fresh {
+///         println!("{}: {:?}", replica.pod, replica.kv_cache.value());
+///     }
+/// }
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Whom to ask, and how
+/// Unless told otherwise, questions are asked of the default source, by its own ttl, thresholds
+/// and timeout. [`of`](Self::of), [`max_age`](Self::max_age), [`allow_stale`](Self::allow_stale),
+/// [`timeout`](Self::timeout), [`priority`](Self::priority) and [`at`](Self::at) give a client of
+/// the same collector that asks on other terms. [`query`](Self::query) asks as its [`Ask`] says.
+///
+/// # Parameters
+/// Values by name, as pairs of anything that becomes a [`String`], or as [`Params`]; none are
+/// `Params::new()`. Those a template does not have are ignored.
 #[derive(Clone, Debug)]
 pub struct Tidegate {
-    handle: Handle<Command, Reply>,
+    pub(super) handle: Handle<Command, Reply>,
+    pub(super) shared: Arc<Shared>,
+    terms: Arc<Terms>,
+}
+
+/// What all clones share beside the collector.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) fetcher: Fetcher,
+    pub(super) owners: Owners,
+    pub(super) runtime: runtime::Handle,
+    /// One reload at a time, so that addresses and sources are of the same one.
+    pub(super) reloading: futures_util::lock::Mutex<()>,
+    ended: Ended,
 }
 
 impl Tidegate {
     /// Begins a client without sources.
     pub fn builder() -> Builder {
-        Builder {
-            config: Config::default(),
-            urls: Vec::new(),
-            observer: Box::new(|_| ()),
-        }
+        Builder::new()
+    }
+
+    pub(super) fn start(setup: Setup, runtime: runtime::Handle) -> Result<Self, BuildError> {
+        let clock = TokioClock::new();
+        let machine = Front::new(setup.config, env!("CARGO_PKG_VERSION"), clock.now())
+            .map_err(BuildError::Config)?;
+        let transport = HttpTransport::new(setup.addresses).map_err(BuildError::Transport)?;
+        let fetcher = Fetcher::new(transport);
+        let (handle, running) = driver(machine, fetcher.clone(), clock, setup.observer);
+        let (alive, ended) = oneshot::channel();
+        runtime.spawn(async move {
+            // In process there is no border to break at, so it ends well.
+            let _ = running.await;
+            drop(alive);
+        });
+        let shared = Shared {
+            fetcher,
+            owners: Owners::new(setup.owners),
+            runtime,
+            reloading: futures_util::lock::Mutex::new(()),
+            ended: ended.shared(),
+        };
+        Ok(Self {
+            handle,
+            shared: Arc::new(shared),
+            terms: Arc::default(),
+        })
     }
 
     /// Asks, and waits for the answer, at the longest as long as the ask's timeout.
     ///
     /// # Errors
-    /// Why there is no answer, or that the runtime it was built on is gone.
+    /// Why there is no answer, or that the client is closed.
     pub async fn query(&self, ask: Ask) -> Result<Answer, ClientError> {
         self.handle.query(ask).await
+    }
+
+    /// The answer to one template.
+    ///
+    /// Look at its [freshness](Answer::freshness) before acting on it: data past the source's
+    /// thresholds is served, marked, unless [`max_age`](Self::max_age) forbids. An answer without
+    /// series is an answer; whether it means 0 is for the asker to know.
+    ///
+    /// # Errors
+    /// Why there is no answer, or that the client is closed.
+    pub async fn collect(
+        &self,
+        template: impl Into<String>,
+        params: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Result<Answer, ClientError> {
+        let ask = Ask::template(template, owned(params));
+        self.query(self.terms.of(ask)).await
+    }
+
+    /// The answers to several templates with one set of parameters, asked at once, in their
+    /// order. Each is an answer or an error of its own.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn collect_many(
+        &self,
+        templates: impl IntoIterator<Item = impl Into<String>>,
+        params: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Result<Vec<NamedAnswer>, Closed> {
+        let params = owned(params);
+        let ask = |template: String| Ask::template(template, params.clone());
+        let asks = templates.into_iter().map(Into::into).map(ask).collect();
+        self.collect_asks(asks).await
+    }
+
+    /// The answers to all templates of the source, by their names: of the first one named with
+    /// [`of`](Self::of), else of the default source. Those that lack a parameter are errors among
+    /// the answers.
+    ///
+    /// # Errors
+    /// The source does not exist, or the client is closed.
+    pub async fn collect_all(
+        &self,
+        params: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Result<Vec<NamedAnswer>, ClientError> {
+        let params = owned(params);
+        let templates = match self.terms.sources.first() {
+            Some(source) => self.templates(source).await?,
+            None => self.templates(&self.default_source().await?).await?,
+        };
+        let names = templates.into_iter().map(|template| template.name);
+        Ok(self.collect_many(names, params).await?)
+    }
+
+    /// A node and its functions over one window of time, which must not end ahead of now. The
+    /// packs `node` and `functions` must be registered with whom is asked.
+    ///
+    /// # Errors
+    /// The client is closed. Queries that fail leave their fields missing, and are listed.
+    pub async fn collect_window(&self, plan: &CollectPlan) -> Result<CollectedMetrics, Closed> {
+        let named = self.collect_asks(plan.asks()).await?;
+        let results: Vec<_> = named.into_iter().map(|(_, result)| result).collect();
+        Ok(plan.read(&results))
+    }
+
+    /// The records of a pack, which must be registered with whom is asked.
+    ///
+    /// No rows can mean that there is nothing, or that nobody could say: look at the problems.
+    ///
+    /// # Errors
+    /// The client is closed. Queries that fail leave their fields missing, and are listed.
+    pub async fn records<R: PackRecord>(
+        &self,
+        params: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Result<Records<R>, Closed> {
+        let params = owned(params);
+        let answers = self.collect_asks(R::queries(&params)).await?;
+        let records = R::from_answers(&params, &answers);
+        Ok(Records::new(records, self.shared.owners.snapshot()))
+    }
+
+    /// Asks now and then every so often, at least [`WATCH_EVERY_MIN`](super::WATCH_EVERY_MIN)
+    /// apart, whenever the stream is polled: see [`Watch`]. Most of these asks are answered from
+    /// memory, which is kept up to date meanwhile; so `every` is how often the reader wants to
+    /// look, not how often the source is asked.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use tidegate_client::native::{Ask, Tidegate};
+    /// # async fn example(client: Tidegate) {
+    /// let mut load = client.watch(Ask::promql("sum(up)"), Duration::from_secs(5));
+    /// while let Some(answer) = load.next().await {
+    ///     match answer {
+    ///         Ok(answer) => println!("{}", answer.freshness.as_str()),
+    ///         Err(error) => println!("{error}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn watch(&self, ask: Ask, every: Duration) -> Watch<Answer> {
+        let client = self.clone();
+        let again = move || {
+            let (client, ask) = (client.clone(), ask.clone());
+            async move { client.query(ask).await }.boxed()
+        };
+        let shared = &self.shared;
+        Watch::new(again, every, shared.ended.clone(), shared.runtime.clone())
+    }
+
+    /// Reads [`records`](Self::records) now and then every so often, as [`watch`](Self::watch)
+    /// does.
+    pub fn watch_records<R: PackRecord + Send + 'static>(
+        &self,
+        params: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+        every: Duration,
+    ) -> Watch<Records<R>> {
+        let (client, params) = (self.clone(), owned(params));
+        let again = move || {
+            let (client, params) = (client.clone(), params.clone());
+            async move { Ok(client.records::<R>(params).await?) }.boxed()
+        };
+        let shared = &self.shared;
+        Watch::new(again, every, shared.ended.clone(), shared.runtime.clone())
+    }
+
+    /// Sends a request to Tidegate's HTTP API, as a program does that serves `/metrics` or
+    /// `/health` of its collector beside its own.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn http(&self, request: HttpRequest) -> Result<HttpResponse, Closed> {
+        match self.handle.call(Command::Http(request)).await? {
+            Reply::Http(response) => Ok(response),
+            Reply::Answer(_) | Reply::Recorded(_) | Reply::Changed(_) => {
+                unreachable!("a machine replies to a request with a response")
+            }
+        }
+    }
+
+    /// Gives the pods of a workload to an owner from now on, and says whose they were. A pod
+    /// belongs to the longest workload that its name begins with: see
+    /// [`OwnerMap`](tidegate_core::OwnerMap). All clones share the owners.
+    ///
+    /// # Errors
+    /// A name that is none, or too many workloads; then nothing changes.
+    pub fn register_owner(
+        &self,
+        workload: &str,
+        owner: &str,
+    ) -> Result<Option<String>, OwnerError> {
+        let register = |owners: &mut tidegate_core::OwnerMap| owners.register(workload, owner);
+        self.shared.owners.change(register)
+    }
+
+    /// Forgets whose the pods of a workload are, and says whose they were.
+    pub fn unregister_owner(&self, workload: &str) -> Option<String> {
+        self.shared
+            .owners
+            .change(|owners| owners.unregister(workload))
+    }
+
+    /// Who owns this pod.
+    pub fn owner_of(&self, pod: &str) -> Option<String> {
+        let owners = self.shared.owners.snapshot();
+        owners.owner_of(pod).map(ToOwned::to_owned)
+    }
+
+    /// Ends the collector once everything that was sent before has its reply. Whoever asks later,
+    /// by whatever clone, finds it closed; watches end.
+    pub fn close(&self) {
+        self.handle.close();
+    }
+
+    /// Whether the collector is gone.
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
     }
 
     /// The handle below, for commands of other kinds.
     pub fn handle(&self) -> &Handle<Command, Reply> {
         &self.handle
     }
-}
 
-/// Puts a [`Tidegate`] together.
-pub struct Builder {
-    config: Config,
-    urls: Vec<(String, String)>,
-    observer: Box<dyn FnMut(Event) + Send>,
-}
-
-impl Builder {
-    /// Adds a Prometheus source with the defaults. The first one added is the default source.
-    pub fn source(self, name: impl Into<String>, url: impl Into<String>) -> Self {
-        self.source_with(SourceConfig::prometheus(name), url)
-    }
-
-    /// Adds a source with its own ttl, timeout, thresholds or templates.
-    pub fn source_with(mut self, source: SourceConfig, url: impl Into<String>) -> Self {
-        self.urls.push((source.name.clone(), url.into()));
-        self.config.sources.push(source);
-        self
-    }
-
-    /// Bounds the answer cache, or turns it off.
-    pub fn cache(mut self, cache: CacheConfig) -> Self {
-        self.config.cache = cache;
-        self
-    }
-
-    /// Has every event told to `observer`, which must be quick: the loop waits for it.
-    pub fn observer(mut self, observer: impl FnMut(Event) + Send + 'static) -> Self {
-        self.observer = Box::new(observer);
-        self
-    }
-
-    /// Starts the client.
-    ///
-    /// # Errors
-    /// What is wrong with the sources, or that there is no tokio runtime here to run on.
-    pub fn build(self) -> Result<Tidegate, BuildError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let mut sources = Vec::new();
-        for (name, url) in self.urls {
-            match url.parse::<SourceUrl>() {
-                Ok(url) => sources.push((name, url)),
-                Err(error) => {
-                    return Err(BuildError::Url {
-                        source: name,
-                        error,
-                    });
-                }
-            }
-        }
-        let clock = TokioClock::new();
-        let machine = Front::new(self.config, env!("CARGO_PKG_VERSION"), clock.now())
-            .map_err(BuildError::Config)?;
-        let transport = HttpTransport::new(sources).map_err(BuildError::Transport)?;
-        let (handle, running) = driver(machine, transport, clock, self.observer);
-        runtime.spawn(running);
-        Ok(Tidegate { handle })
+    /// Asks all at once; the answers come in the same order.
+    async fn collect_asks(&self, asks: Vec<Ask>) -> Result<Vec<NamedAnswer>, Closed> {
+        let answers = asks.into_iter().map(async |ask| {
+            let name = match &ask.query {
+                Query::Template { name, .. } => name.clone(),
+                Query::PromQl(text) => text.clone(),
+            };
+            let result: Result<Answer, QueryError> = match self.query(self.terms.of(ask)).await {
+                Ok(answer) => Ok(answer),
+                Err(ClientError::Query(error)) => Err(error),
+                Err(ClientError::Closed) => return Err(Closed),
+            };
+            Ok((name, result))
+        });
+        join_all(answers).await.into_iter().collect()
     }
 }
 
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // URLs as given may hold a password.
-        f.debug_struct("Builder")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+/// The same collector, asked on other terms.
+impl Tidegate {
+    /// Asks this source, as well as those named before: answers of several are merged, each
+    /// series with its source's name as label `source`, and a source that fails is a warning.
+    #[must_use]
+    pub fn of(&self, source: impl Into<String>) -> Self {
+        self.on(|terms| terms.sources.push(source.into()))
+    }
+
+    /// Wants data no older than this, by its own instant.
+    #[must_use]
+    pub fn max_age(&self, max_age: Duration) -> Self {
+        self.on(|terms| terms.max_age = Some(max_age))
+    }
+
+    /// Takes data past its ttl at once, while newer data is fetched behind.
+    #[must_use]
+    pub fn allow_stale(&self) -> Self {
+        self.on(|terms| terms.allow_stale = true)
+    }
+
+    /// Waits no longer than this for each answer. The source's own timeout caps it.
+    #[must_use]
+    pub fn timeout(&self, timeout: Duration) -> Self {
+        self.on(|terms| terms.timeout = Some(timeout))
+    }
+
+    /// Goes first, or last, where a source's queue is not empty.
+    #[must_use]
+    pub fn priority(&self, priority: Priority) -> Self {
+        self.on(|terms| terms.priority = priority)
+    }
+
+    /// Asks about this instant rather than about now.
+    #[must_use]
+    pub fn at(&self, time: UnixMillis) -> Self {
+        self.on(|terms| terms.time = Some(time))
+    }
+
+    fn on(&self, change: impl FnOnce(&mut Terms)) -> Self {
+        let mut other = self.clone();
+        change(Arc::make_mut(&mut other.terms));
+        other
     }
 }
 
-/// Why there is no client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A source's address is none.
-    Url {
-        /// The source.
-        source: String,
-        /// What is wrong with its address.
-        error: UrlError,
-    },
-    /// The configuration is wrong.
-    Config(ConfigError),
-    /// The machine lacks what HTTP needs.
-    Transport(TransportError),
-    /// This was not called on a tokio runtime.
-    NoRuntime,
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url { source, error } => write!(f, "source {source}: {error}"),
-            Self::Config(error) => error.fmt(f),
-            Self::Transport(error) => error.fmt(f),
-            Self::NoRuntime => f.write_str("a client must be built within a tokio runtime"),
-        }
-    }
-}
-
-impl Error for BuildError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Url { error, .. } => Some(error),
-            Self::Config(error) => Some(error),
-            Self::Transport(error) => Some(error),
-            Self::NoRuntime => None,
-        }
-    }
+fn owned(params: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Params {
+    let owned = |(name, value): (_, _)| (Into::into(name), Into::into(value));
+    params.into_iter().map(owned).collect()
 }

@@ -3,16 +3,17 @@
 //! It sends what it is told to the sources it was given and to nowhere else: no redirects, no
 //! proxies from the environment, no cookies, no retries. It stops reading at its limits.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use reqwest::header::{self, HeaderValue};
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use tidegate_core::{Fetch, FetchError, FetchRequest, Method, Now, Response};
+use tidegate_core::{Fetch, FetchError, Method, Now, Response, UnixMillis, parse_retry_after};
 use tokio::time::timeout;
 
+use super::addresses::Addresses;
 use super::body::{BODY_BYTES_MAX, Body};
 use super::url::SourceUrl;
 use crate::Transport;
@@ -23,14 +24,20 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept: less than the 60 s after which proxies often drop it.
 pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Fetches from a fixed set of sources over HTTP/1.1. Cheap to clone.
+/// What the HTTP API of a source answers in.
+const ACCEPT_API: &str = "application/json";
+
+/// What a target's text is read as; others, such as OpenMetrics, it is not to choose.
+const ACCEPT_TEXT: &str = "text/plain;version=0.0.4";
+
+/// Fetches from a known set of sources over HTTP/1.1. Cheap to clone; clones share the set.
 ///
 /// The whole exchange, from connecting to the body's last byte, must end before the fetch's
 /// deadline.
 #[derive(Clone)]
 pub struct HttpTransport {
     client: reqwest::Client,
-    sources: BTreeMap<String, SourceUrl>,
+    addresses: Arc<RwLock<Addresses>>,
     body_bytes_max: u64,
 }
 
@@ -57,7 +64,7 @@ impl HttpTransport {
             })?;
         Ok(Self {
             client,
-            sources: sources.into_iter().collect(),
+            addresses: Arc::new(RwLock::new(sources.into_iter().collect())),
             body_bytes_max: BODY_BYTES_MAX,
         })
     }
@@ -70,22 +77,34 @@ impl HttpTransport {
         }
     }
 
-    /// The address of a source, if it has one.
-    pub fn url(&self, source: &str) -> Option<&SourceUrl> {
-        self.sources.get(source)
+    /// Takes these addresses in place of all it had, for this transport and its clones. Fetches
+    /// under way go on.
+    pub fn set_addresses(&self, addresses: Addresses) {
+        // A table is replaced whole, so it cannot be left half changed.
+        *self
+            .addresses
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = addresses;
     }
 
-    async fn exchange(&self, fetch: &Fetch) -> Result<Response, FetchError> {
-        let Some(url) = self.sources.get(&*fetch.source) else {
+    /// The address of a source, or of one of its targets, if it has one.
+    pub fn url(&self, source: &str, target: Option<&str>) -> Option<SourceUrl> {
+        let addresses = self.addresses.read();
+        let addresses = addresses.unwrap_or_else(PoisonError::into_inner);
+        addresses.find(source, target).cloned()
+    }
+
+    async fn exchange(&self, fetch: &Fetch, now: UnixMillis) -> Result<Response, FetchError> {
+        let Some(url) = self.url(&fetch.source, fetch.target.as_deref()) else {
+            let what = match &fetch.target {
+                None => format!("source {}", fetch.source),
+                Some(target) => format!("target {target:?} of source {}", fetch.source),
+            };
             return Err(FetchError::Refused {
-                detail: format!("source {} has no address", fetch.source),
+                detail: format!("{what} has no address"),
             });
         };
-        let mut response = self
-            .request(url, &fetch.request)
-            .send()
-            .await
-            .map_err(classify)?;
+        let mut response = self.request(&url, fetch).send().await.map_err(classify)?;
         let status = response.status().as_u16();
         // 304 names no other place, so it is for the collector to judge.
         if response.status().is_redirection() && status != 304 {
@@ -99,6 +118,7 @@ impl HttpTransport {
                 limit_bytes: self.body_bytes_max,
             });
         }
+        let retry_after = retry_after(response.headers(), now);
         let encoding = response.headers().get(header::CONTENT_ENCODING);
         let encoding = encoding
             .map(HeaderValue::to_str)
@@ -111,10 +131,12 @@ impl HttpTransport {
         Ok(Response {
             status,
             body: body.finish()?,
+            retry_after,
         })
     }
 
-    fn request(&self, base: &SourceUrl, request: &FetchRequest) -> reqwest::RequestBuilder {
+    fn request(&self, base: &SourceUrl, fetch: &Fetch) -> reqwest::RequestBuilder {
+        let request = &fetch.request;
         // The client moves user and password from the URL to a header that it knows to hide.
         let builder = match request.method {
             Method::Get => self.client.get(base.join(request.path, &request.form)),
@@ -124,8 +146,12 @@ impl HttpTransport {
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(request.form.clone()),
         };
+        let accept = match fetch.target {
+            None => ACCEPT_API,
+            Some(_) => ACCEPT_TEXT,
+        };
         builder
-            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT, accept)
             .header(header::ACCEPT_ENCODING, "gzip")
     }
 }
@@ -133,7 +159,7 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn fetch(&self, fetch: Fetch, now: Now) -> Result<Response, FetchError> {
         let after = fetch.deadline.since(now.mono);
-        timeout(after, self.exchange(&fetch))
+        timeout(after, self.exchange(&fetch, now.wall))
             .await
             .unwrap_or(Err(FetchError::Timeout { after }))
     }
@@ -142,7 +168,7 @@ impl Transport for HttpTransport {
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpTransport")
-            .field("sources", &self.sources)
+            .field("addresses", &self.addresses)
             .field("body_bytes_max", &self.body_bytes_max)
             .finish_non_exhaustive()
     }
@@ -161,6 +187,13 @@ impl fmt::Display for TransportError {
 }
 
 impl Error for TransportError {}
+
+/// Dates are measured against the fetch's beginning: a source that is slow to say when to come
+/// back is left alone for that much longer.
+fn retry_after(headers: &HeaderMap, began: UnixMillis) -> Option<Duration> {
+    let header = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    parse_retry_after(header, began)
+}
 
 fn classify(error: reqwest::Error) -> FetchError {
     if error.is_connect() {

@@ -1,13 +1,39 @@
 //! The ready-made parts for tokio programs: a hardened HTTP transport, a clock, and a client.
+//!
+//! An autoscaler wants [`Tidegate`]. The types it takes and gives are here as well, so that one
+//! `use` will do; `examples/reconcile.rs` shows a reconcile loop that scales on fresh data, holds
+//! on stale data, and refuses where there is none.
 
+mod addresses;
 mod body;
+mod builder;
+mod change;
 mod client;
 mod clock;
+mod fetcher;
 mod http;
+mod records;
+mod status;
+mod terms;
 mod url;
+mod watch;
 
+pub use tidegate_api::{ChangeError, HttpRequest, HttpResponse};
+pub use tidegate_core::{
+    Allocation, Answer, Ask, CacheConfig, CollectPlan, CollectedMetrics, Config, Event, Field,
+    Freshness, FunctionMetrics, Invalidation, Limits, MissingReason, NamedAnswer, NodeMetrics,
+    OwnerError, PackConfig, PackRecord, Params, Priority, Problem, Provenance, QueryError,
+    ReplicaMetrics, SourceConfig, SourceHealth, TemplateConfig, Thresholds, UnixMillis, packs,
+};
+
+pub use addresses::Addresses;
 pub use body::{BODY_BYTES_MAX, INFLATION_FREE_BYTES, INFLATION_MAX};
-pub use client::{BuildError, Builder, Tidegate};
+pub use builder::{BuildError, Builder};
+pub use change::UpdateError;
+pub use client::Tidegate;
 pub use clock::TokioClock;
 pub use http::{CONNECT_TIMEOUT, HttpTransport, IDLE_CONNECTION_TIMEOUT, TransportError};
+pub use records::Records;
+pub use status::{SourceState, TemplateState};
 pub use url::{SourceUrl, UrlError};
+pub use watch::{WATCH_EVERY_MIN, Watch};

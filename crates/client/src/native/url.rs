@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-/// The base URL of a source: `http` or `https`, with an optional path in front of `/api/v1/…`.
+/// The base URL of a source, with an optional path in front of `/api/v1/…`, or the whole URL of a
+/// target. `http` or `https`.
 ///
 /// A user and password in it are sent as basic authorization. `Display` and `Debug` leave them
 /// out.
@@ -14,10 +15,38 @@ use reqwest::Url;
 pub struct SourceUrl(Url);
 
 impl SourceUrl {
+    /// The URL of a target's text: unlike a base it may have a query, as `/federate` wants one.
+    ///
+    /// # Errors
+    /// It is no URL, of another scheme, or has a fragment.
+    pub fn target(text: &str) -> Result<Self, UrlError> {
+        let url = Self::of_http(text)?;
+        if url.fragment().is_some() {
+            return Err(UrlError::Fragment);
+        }
+        Ok(Self(url))
+    }
+
+    fn of_http(text: &str) -> Result<Url, UrlError> {
+        let url = Url::parse(text).map_err(|error| UrlError::Malformed {
+            detail: error.to_string(),
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(UrlError::Scheme {
+                scheme: url.scheme().to_owned(),
+            });
+        }
+        Ok(url)
+    }
+
     /// Where `path`, which begins with a slash, is found below the base; `query` goes behind the
-    /// question mark unless it is empty. Has the credentials still in it.
+    /// question mark unless it is empty. With an empty path, the URL as it is. Has the credentials
+    /// still in it.
     pub(crate) fn join(&self, path: &str, query: &str) -> Url {
         let mut url = self.0.clone();
+        if path.is_empty() {
+            return url;
+        }
         url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
         url.set_query(Some(query).filter(|query| !query.is_empty()));
         url
@@ -28,14 +57,7 @@ impl FromStr for SourceUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let url = Url::parse(text).map_err(|error| UrlError::Malformed {
-            detail: error.to_string(),
-        })?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(UrlError::Scheme {
-                scheme: url.scheme().to_owned(),
-            });
-        }
+        let url = Self::of_http(text)?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err(UrlError::NotABase);
         }
@@ -81,6 +103,8 @@ pub enum UrlError {
     },
     /// It has a query or a fragment, which a base cannot have.
     NotABase,
+    /// It has a fragment, which no server is ever sent.
+    Fragment,
 }
 
 impl fmt::Display for UrlError {
@@ -98,6 +122,9 @@ impl fmt::Display for UrlError {
                     f,
                     "expected a URL that begins with http:// or https://, this one begins with {scheme}:"
                 )
+            }
+            Self::Fragment => {
+                f.write_str("a target's URL must not have a '#': remove it and what follows")
             }
             Self::NotABase => {
                 f.write_str("a source's URL must end with its path: remove what follows '?' or '#'")
@@ -136,6 +163,16 @@ mod tests {
             parse("http://h").unwrap().join("/-/ready", "").as_str(),
             "http://h/-/ready"
         );
+    }
+
+    #[test]
+    fn a_target_s_url_is_taken_as_it_is_and_its_query_not_displayed() {
+        let text = "http://h/federate/?match[]=%7Bjob%3D%22a%22%7D";
+        let url = SourceUrl::target(text).unwrap();
+        assert_eq!(url.join("", "").as_str(), text);
+        assert_eq!(url.to_string(), "http://h/federate");
+        assert_eq!(SourceUrl::target("http://h/#a"), Err(UrlError::Fragment));
+        assert!(SourceUrl::target("ftp://h/").is_err());
     }
 
     #[test]

@@ -98,6 +98,7 @@ fn some_fetch(id: u64) -> Fetch {
     Fetch {
         id: FetchId(id),
         source: "a".into(),
+        target: None,
         request,
         deadline: Instant::ZERO,
     }
@@ -270,6 +271,18 @@ fn closed_it_serves_what_was_sent_before_and_then_ends() {
     assert_eq!(served.now_or_never(), Some(Ok("fetched")));
     assert_eq!(stage.end.take(), Some(Ok(())));
     assert!(stage.handle.is_closed());
+}
+
+#[test]
+fn what_is_sent_after_closing_finds_it_closed_before_the_driver_knows() {
+    let (mut stage, steps) = stage();
+    let served = stage.begin(Do::Reply);
+    stage.handle.close();
+    let late = stage.handle.clone();
+    assert_eq!(late.call(Do::Reply).now_or_never(), Some(Err(Closed)));
+    stage.settle();
+    assert_eq!(served.now_or_never(), Some(Ok("done")));
+    assert_eq!(steps.borrow().concat(), ["0 Reply"]);
 }
 
 #[test]
