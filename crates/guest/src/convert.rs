@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tidegate_api::{CommandId, HttpRequest, HttpResponse, Input, Output, Reply};
+use tidegate_api::{Change, CommandId, HttpRequest, HttpResponse, Input, Output, Reply};
 use tidegate_core::{
-    CacheConfig, Config, Deadline, Event, Family, Fetch, FetchError, FetchId, Instant, Level,
-    Method, Now, ParamConfig, ParamType, Record, Recorded, Response, Sample, SourceConfig,
-    SourceKind, TemplateConfig, TemplateKind, Thresholds, UnixMillis,
+    BreakerConfig, CacheConfig, Config, Deadline, Event, Family, Fetch, FetchError, FetchId,
+    Instant, Invalidation, Level, Limits, LocalConfig, Method, Now, ParamConfig, ParamType, Record,
+    Recorded, Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig, SourceKind,
+    TemplateConfig, TemplateKind, Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -21,20 +22,43 @@ pub(crate) fn now(now: wit::Now) -> Now {
 
 /// The configuration, and the version that goes with it.
 pub(crate) fn config(config: wit::Config) -> (Config, String) {
-    let cache = CacheConfig {
-        enabled: config.cache_enabled,
-        // What exceeds the address space is no bound at all.
-        bytes_max: usize::try_from(config.cache_bytes_max).unwrap_or(usize::MAX),
-        ..CacheConfig::default()
-    };
     let sources = config.sources.into_iter().map(source).collect();
     (
         Config {
-            cache,
-            ..Config::with_sources(sources)
+            sources,
+            cache: CacheConfig {
+                enabled: config.cache.enabled,
+                bytes_max: size(config.cache.bytes_max),
+                cleanup_interval: Duration::from_millis(config.cache.cleanup_interval_ms),
+            },
+            local: LocalConfig {
+                series_max: size(config.local.series_max),
+                points_max: size(config.local.points_max),
+                expire_after: Duration::from_millis(config.local.expire_after_ms),
+                lookback: Duration::from_millis(config.local.lookback_ms),
+            },
+            limits: limits(config.limits),
+            seed: config.seed,
         },
         config.version,
     )
+}
+
+fn limits(limits: wit::Limits) -> Limits {
+    Limits {
+        query_bytes_max: size(limits.query_bytes_max),
+        fetches_per_source_max: size(limits.fetches_per_source_max),
+        queue_per_source_max: size(limits.queue_per_source_max),
+        askers_per_fetch_max: size(limits.askers_per_fetch_max),
+        samples_per_record_max: size(limits.samples_per_record_max),
+        settled_age_max: Duration::from_millis(limits.settled_age_max_ms),
+        settle: Duration::from_millis(limits.settle_ms),
+    }
+}
+
+/// What exceeds the address space is no bound at all.
+fn size(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
 }
 
 fn source(source: wit::SourceConfig) -> SourceConfig {
@@ -43,16 +67,43 @@ fn source(source: wit::SourceConfig) -> SourceConfig {
         kind: match source.kind {
             wit::SourceKind::Prometheus => SourceKind::Prometheus,
             wit::SourceKind::Push => SourceKind::Push,
+            wit::SourceKind::Scrape => SourceKind::Scrape,
+            wit::SourceKind::Plugin => SourceKind::Plugin,
         },
         ttl: Duration::from_millis(source.ttl_ms),
         timeout: Duration::from_millis(source.timeout_ms),
-        thresholds: Thresholds {
-            fresh_below: Duration::from_millis(source.thresholds.fresh_below_ms),
-            warn_past: Duration::from_millis(source.thresholds.warn_past_ms),
-            unavailable_past: Duration::from_millis(source.thresholds.unavailable_past_ms),
-        },
+        thresholds: thresholds(source.thresholds),
         probe_interval: Duration::from_millis(source.probe_interval_ms),
+        targets: source.targets,
+        refusal_ttl: Duration::from_millis(source.refusal_ttl_ms),
+        fetch_interval: Duration::from_millis(source.fetch_interval_ms),
+        idle_after: Duration::from_millis(source.idle_after_ms),
+        ttl_max: source.ttl_max_ms.map(Duration::from_millis),
+        align: source.align,
+        retry: RetryConfig {
+            retries_max: source.retry.retries_max,
+            backoff: Duration::from_millis(source.retry.backoff_ms),
+            factor: source.retry.factor,
+            backoff_max: Duration::from_millis(source.retry.backoff_max_ms),
+        },
+        retry_budget: RetryBudgetConfig {
+            ratio_percent: source.retry_budget.ratio_percent,
+            floor: source.retry_budget.floor,
+        },
+        breaker: BreakerConfig {
+            failures_max: source.breaker.failures_max,
+            open: Duration::from_millis(source.breaker.open_ms),
+            open_max: Duration::from_millis(source.breaker.open_max_ms),
+        },
         templates: source.templates.into_iter().map(template).collect(),
+    }
+}
+
+fn thresholds(thresholds: wit::Thresholds) -> Thresholds {
+    Thresholds {
+        fresh_below: Duration::from_millis(thresholds.fresh_below_ms),
+        warn_past: Duration::from_millis(thresholds.warn_past_ms),
+        unavailable_past: Duration::from_millis(thresholds.unavailable_past_ms),
     }
 }
 
@@ -74,7 +125,32 @@ fn template(template: wit::TemplateConfig) -> TemplateConfig {
         text: template.text,
         params: template.params.into_iter().map(param).collect(),
         ttl: template.ttl_ms.map(Duration::from_millis),
+        thresholds: template.thresholds.map(thresholds),
         description: template.description,
+    }
+}
+
+pub(crate) fn change(change: wit::Change) -> Change {
+    match change {
+        wit::Change::Register((source, template)) => Change::Register {
+            source,
+            template: self::template(template),
+        },
+        wit::Change::Update((source, template)) => Change::Update {
+            source,
+            template: self::template(template),
+        },
+        wit::Change::Unregister((source, template)) => Change::Unregister { source, template },
+        wit::Change::Untrack(key) => Change::Untrack { key },
+        wit::Change::Invalidate(what) => Change::Invalidate(match what {
+            wit::Invalidation::Key(key) => Invalidation::Key(key),
+            wit::Invalidation::Prefix(prefix) => Invalidation::Prefix(prefix),
+            wit::Invalidation::Source(source) => Invalidation::Source(source),
+            wit::Invalidation::Template((source, template)) => {
+                Invalidation::Template { source, template }
+            }
+            wit::Invalidation::All => Invalidation::All,
+        }),
     }
 }
 
@@ -147,6 +223,7 @@ pub(crate) fn response<C>(
     let result = result.map(|response| Response {
         status: response.status,
         body: response.body,
+        retry_after: response.retry_after_ms.map(Duration::from_millis),
     });
     Input::Response(FetchId(id), result.map_err(fetch_error))
 }
@@ -185,6 +262,7 @@ fn fetch_order(fetch: Fetch) -> wit::Fetch {
     wit::Fetch {
         id: fetch.id.0,
         source: fetch.source.as_ref().into(),
+        target: fetch.target.map(|target| target.as_ref().into()),
         method: match fetch.request.method {
             Method::Get => wit::Method::Get,
             Method::Post => wit::Method::Post,
@@ -201,6 +279,10 @@ fn reply(reply: Reply, unreadable: impl FnOnce() -> Unreadable) -> wit::Reply {
         Reply::Recorded(result) => {
             let verdict = result.map(|recorded| self::recorded(recorded, unreadable()));
             wit::Reply::Recorded(verdict.map_err(|error| error.to_string()))
+        }
+        Reply::Changed(result) => {
+            let changed = result.map(|count| count as u64);
+            wit::Reply::Changed(changed.map_err(|error| error.to_string()))
         }
         Reply::Answer(_) => unreachable!("the contract has no typed asks, so none is answered"),
     }

@@ -1,16 +1,15 @@
 //! A collector from before its configuration to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_api::{Command, CommandId, Front, Input};
+use tidegate_api::{Change, Command, CommandId, Front, Input, Output, Reply};
+use tidegate_core::Now;
 
 use crate::component::bindings::exports::tidegate::collector::machine as wit;
 use crate::convert;
 
 /// What a request gets before there is a collector: a server that is not ready yet.
 const UNCONFIGURED: &str = "the collector is not configured yet";
-/// What a second configuration gets; another one needs another instance.
-const CONFIGURED: &str = "the collector is configured already";
 
 /// One collector, once it is configured.
 #[derive(Debug)]
@@ -29,45 +28,66 @@ impl Instance {
         let now = convert::now(now);
         let mut outputs = Vec::new();
         let mut taken = Vec::with_capacity(inputs.len());
-        // Batches are judged in the step that brings them, so this need not outlive it.
+        // Batches and configurations are judged in the step that brings them, so this need not
+        // outlive it.
         let mut unreadable = BTreeMap::new();
+        let mut reloading = BTreeSet::new();
         for input in inputs {
             match input {
-                wit::Input::Command((id, wit::Command::Configure(config))) => {
+                wit::Input::Command((id, wit::Command::Configure(config)))
+                    if self.front.is_none() =>
+                {
                     let configured = wit::Reply::Configured(self.configure(config, now));
                     outputs.push(wit::Output::Reply((id, configured)));
                 }
                 wit::Input::Command((id, command)) if self.front.is_none() => {
                     outputs.push(wit::Output::Reply((id, unconfigured(&command))));
                 }
-                wit::Input::Command((id, wit::Command::Http(request))) => {
-                    taken.push(Input::Command(
-                        CommandId(id),
-                        Command::Http(convert::http_request(request)),
-                    ));
-                }
-                wit::Input::Command((id, wit::Command::Record(batch))) => {
-                    let (record, rest) = convert::record(batch);
-                    unreadable.insert(CommandId(id), rest);
-                    taken.push(Input::Command(CommandId(id), Command::Record(record)));
+                wit::Input::Command((id, command)) => {
+                    let id = CommandId(id);
+                    let command = match command {
+                        wit::Command::Configure(config) => {
+                            reloading.insert(id);
+                            Command::Change(Change::Reload(convert::config(config).0))
+                        }
+                        wit::Command::Http(request) => {
+                            Command::Http(convert::http_request(request))
+                        }
+                        wit::Command::Record(batch) => {
+                            let (record, rest) = convert::record(batch);
+                            unreadable.insert(id, rest);
+                            Command::Record(record)
+                        }
+                        wit::Command::Change(change) => Command::Change(convert::change(change)),
+                    };
+                    taken.push(Input::Command(id, command));
                 }
                 wit::Input::Abandon(id) => taken.push(Input::Abandon(CommandId(id))),
                 wit::Input::Response((id, result)) => taken.push(convert::response(id, result)),
             }
         }
-        match &mut self.front {
-            Some(front) => outputs.extend(front.step(taken, now).into_iter().map(|output| {
-                convert::output(output, |id| unreadable.remove(&id).unwrap_or_default())
-            })),
-            None => outputs.push(wit::Output::Wait(None)),
+        let Some(front) = &mut self.front else {
+            outputs.push(wit::Output::Wait(None));
+            return outputs;
+        };
+        for output in front.step(taken, now) {
+            if let Output::Reply(id, Reply::Changed(result)) = &output
+                && reloading.remove(id)
+            {
+                let configured = result.as_ref().map(|_| ()).map_err(ToString::to_string);
+                outputs.push(wit::Output::Reply((
+                    id.0,
+                    wit::Reply::Configured(configured),
+                )));
+            } else {
+                let rest = |id| unreadable.remove(&id).unwrap_or_default();
+                outputs.push(convert::output(output, rest));
+            }
         }
         outputs
     }
 
-    fn configure(&mut self, config: wit::Config, now: tidegate_core::Now) -> Result<(), String> {
-        if self.front.is_some() {
-            return Err(CONFIGURED.into());
-        }
+    fn configure(&mut self, config: wit::Config, now: Now) -> Result<(), String> {
         let (config, version) = convert::config(config);
         self.front = Some(Front::new(config, version, now).map_err(|error| error.to_string())?);
         Ok(())
@@ -85,7 +105,8 @@ fn unconfigured(command: &wit::Command) -> wit::Reply {
             .into(),
         }),
         wit::Command::Record(_) => wit::Reply::Recorded(Err(UNCONFIGURED.into())),
-        wit::Command::Configure(_) => wit::Reply::Configured(Err(CONFIGURED.into())),
+        wit::Command::Change(_) => wit::Reply::Changed(Err(UNCONFIGURED.into())),
+        wit::Command::Configure(_) => wit::Reply::Configured(Err(UNCONFIGURED.into())),
     }
 }
 
@@ -111,6 +132,27 @@ mod tests {
                 unavailable_past_ms: 300_000,
             },
             probe_interval_ms: 0,
+            targets: Vec::new(),
+            refusal_ttl_ms: 5_000,
+            fetch_interval_ms: 30_000,
+            idle_after_ms: 300_000,
+            ttl_max_ms: None,
+            align: false,
+            retry: wit::RetryConfig {
+                retries_max: 0,
+                backoff_ms: 1_000,
+                factor: 2,
+                backoff_max_ms: 30_000,
+            },
+            retry_budget: wit::RetryBudget {
+                ratio_percent: 20,
+                floor: 3,
+            },
+            breaker: wit::BreakerConfig {
+                failures_max: 5,
+                open_ms: 10_000,
+                open_max_ms: 120_000,
+            },
             templates: Vec::new(),
         };
         wit::Config {
@@ -118,8 +160,27 @@ mod tests {
                 source("prom", wit::SourceKind::Prometheus),
                 source("node", wit::SourceKind::Push),
             ],
-            cache_enabled: true,
-            cache_bytes_max: 1 << 20,
+            cache: wit::CacheConfig {
+                enabled: true,
+                bytes_max: 1 << 20,
+                cleanup_interval_ms: 60_000,
+            },
+            local: wit::LocalConfig {
+                series_max: 100,
+                points_max: 100,
+                expire_after_ms: 3_600_000,
+                lookback_ms: 300_000,
+            },
+            limits: wit::Limits {
+                query_bytes_max: 1_000,
+                fetches_per_source_max: 20,
+                queue_per_source_max: 100,
+                askers_per_fetch_max: 100,
+                samples_per_record_max: 100,
+                settled_age_max_ms: 3_600_000,
+                settle_ms: 300_000,
+            },
+            seed: 1,
             version: "9.8.7".into(),
         }
     }
@@ -206,14 +267,113 @@ mod tests {
         assert!(matches!(outputs[2], Out::Wait(None)));
     }
 
-    #[test]
-    fn it_is_configured_once() {
-        let mut instance = configured();
-        let outputs = instance.step(NOW, vec![configure(1)]);
-        let Out::Reply((1, wit::Reply::Configured(Err(error)))) = &outputs[0] else {
-            panic!("{outputs:?}")
+    const UP: &[u8] = br#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+
+    fn answered(id: u64) -> In {
+        let response = wit::FetchResponse {
+            status: 200,
+            body: UP.to_vec(),
+            retry_after_ms: None,
         };
-        assert_eq!(error, CONFIGURED);
+        In::Response((id, Ok(response)))
+    }
+
+    fn template(name: &str, text: &str) -> wit::TemplateConfig {
+        wit::TemplateConfig {
+            name: name.into(),
+            kind: wit::TemplateKind::Promql,
+            text: text.into(),
+            params: Vec::new(),
+            ttl_ms: None,
+            thresholds: None,
+            description: String::new(),
+        }
+    }
+
+    fn changed(instance: &mut Instance, change: wit::Change) -> Result<u64, String> {
+        let outputs = instance.step(NOW, vec![In::Command((9, wit::Command::Change(change)))]);
+        for output in outputs {
+            if let Out::Reply((9, wit::Reply::Changed(result))) = output {
+                return result;
+            }
+        }
+        panic!("no reply to the change")
+    }
+
+    #[test]
+    fn configured_again_it_keeps_what_is_still_valid() {
+        let mut instance = configured();
+        let outputs = instance.step(NOW, vec![get(1, "/api/v1/query?query=up")]);
+        instance.step(NOW, vec![answered(fetch(&outputs).id)]);
+        let mut wrong = config();
+        wrong.sources[0].timeout_ms = 0;
+        let mut other = config();
+        other.sources[1].name = "other".into();
+        let outputs = instance.step(
+            NOW,
+            vec![
+                In::Command((2, wit::Command::Configure(wrong))),
+                get(3, "/source/node/api/v1/query?query=a"),
+                In::Command((4, wit::Command::Configure(other))),
+                get(5, "/source/node/api/v1/query?query=a"),
+                get(6, "/api/v1/query?query=up"),
+            ],
+        );
+        let mut configured = Vec::new();
+        for output in &outputs {
+            if let Out::Reply((id, wit::Reply::Configured(result))) = output {
+                configured.push((*id, result.is_ok()));
+            }
+        }
+        assert_eq!(configured, [(2, false), (4, true)]);
+        assert_eq!(
+            [3, 5, 6].map(|id| http(&outputs, id).status),
+            [200, 404, 200]
+        );
+        assert_eq!(http(&outputs, 6).body, UP);
+    }
+
+    #[test]
+    fn templates_come_and_go_and_answers_are_forgotten() {
+        let mut instance = configured();
+        let register = |name, text| wit::Change::Register(("prom".into(), template(name, text)));
+        assert_eq!(changed(&mut instance, register("t", "up")), Ok(0));
+        let taken = changed(&mut instance, register("t", "up")).unwrap_err();
+        assert!(taken.contains("already"), "{taken}");
+        let broken = changed(&mut instance, register("u", "{{.")).unwrap_err();
+        assert!(broken.contains("template u"), "{broken}");
+        let outputs = instance.step(NOW, vec![get(1, "/v1/collect/t")]);
+        instance.step(NOW, vec![answered(fetch(&outputs).id)]);
+        let of_template = wit::Invalidation::Template(("prom".into(), "t".into()));
+        assert_eq!(
+            changed(&mut instance, wit::Change::Invalidate(of_template)),
+            Ok(1)
+        );
+        let all = wit::Invalidation::All;
+        assert_eq!(changed(&mut instance, wit::Change::Invalidate(all)), Ok(0));
+        let untrack = |key: &str| wit::Change::Untrack(key.into());
+        assert_eq!(changed(&mut instance, untrack("prom/t")), Ok(1));
+        assert_eq!(changed(&mut instance, untrack("prom/t")), Ok(0));
+        let update = wit::Change::Update(("prom".into(), template("t", "down")));
+        assert_eq!(changed(&mut instance, update), Ok(0));
+        let unregister = || wit::Change::Unregister(("prom".into(), "t".into()));
+        assert_eq!(changed(&mut instance, unregister()), Ok(0));
+        assert!(changed(&mut instance, unregister()).is_err());
+    }
+
+    #[test]
+    fn a_target_s_text_is_fetched_by_its_name() {
+        let mut instance = Instance::new();
+        let mut config = config();
+        config.sources[0].kind = wit::SourceKind::Scrape;
+        config.sources[0].targets = vec!["a".into()];
+        instance.step(NOW, vec![In::Command((0, wit::Command::Configure(config)))]);
+        let outputs = instance.step(NOW, vec![get(1, "/api/v1/query?query=up")]);
+        let fetch = fetch(&outputs);
+        assert_eq!(
+            (&*fetch.source, fetch.target.as_deref(), &*fetch.path),
+            ("prom", Some("a"), "")
+        );
     }
 
     #[test]
@@ -249,6 +409,7 @@ mod tests {
         let response = Ok(wit::FetchResponse {
             status: 200,
             body: body.to_vec(),
+            retry_after_ms: None,
         });
         let outputs = instance.step(NOW, vec![In::Response((fetch.id, response))]);
         let reply = http(&outputs, 1);
