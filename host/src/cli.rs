@@ -32,11 +32,16 @@ Examples:
   From a file, with logs for machines:
     tidegate serve --config tidegate.toml --log-format json
 
+  Apply what has changed in the file, without a restart:
+    kill -HUP $(pidof tidegate)
+
   See what the collector decides:
     tidegate serve --log warn,tidegate=debug
 
 A source that is down does not keep Tidegate from starting: /health says so, and what depends on it
 is answered as soon as it is back. Ctrl-C or SIGTERM lets requests in flight end, for at most 10 s.
+SIGHUP reads the file again: what is cached and still valid is kept, and a file that is wrong changes
+nothing.
 
 Exit codes: 0 stopped as asked, 1 it cannot run (the port is taken), 2 the command line or the
 configuration is wrong.";
@@ -77,9 +82,9 @@ pub(crate) enum Command {
     Query(Query),
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Serve {
-    /// The configuration file; tidegate.example.toml shows every key
+    /// The configuration file, read again at SIGHUP; tidegate.example.toml shows every key
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Adds a Prometheus under a name, beside those of the file; may be given again
@@ -88,6 +93,10 @@ pub(crate) struct Serve {
     /// Where to listen [default: the file's, else 127.0.0.1:9200]
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) listen: Option<SocketAddr>,
+    /// What random choices such as jitter are drawn from, to repeat a run [default: another one
+    /// each time, which the log says]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
     /// How log lines look
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

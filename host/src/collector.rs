@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, mpsc};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tidegate_api::Change;
 use tidegate_client::native::TokioClock;
 use tidegate_client::{Clock, Handle, MachineError, Transport, driver};
 use tidegate_core::{Config, Event, Level};
@@ -30,6 +32,15 @@ const STABLE_AFTER: Duration = Duration::from_secs(60);
 pub struct Collector {
     state: watch::Receiver<State>,
     closing: watch::Sender<bool>,
+    config: SharedConfig,
+}
+
+/// What the next guest is configured with.
+type SharedConfig = Arc<Mutex<Config>>;
+
+fn locked(config: &SharedConfig) -> MutexGuard<'_, Config> {
+    // It is replaced whole, so it cannot be left half changed.
+    config.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type GuestHandle = Handle<GuestCommand, GuestReply>;
@@ -59,9 +70,10 @@ impl Collector {
         T: Transport + Send + 'static,
     {
         let clock = TokioClock::new();
+        let config = Arc::new(Mutex::new(config));
         let setup = Setup {
             factory,
-            config,
+            config: Arc::clone(&config),
             version: version.to_owned(),
             clock,
         };
@@ -87,7 +99,11 @@ impl Collector {
             .map_err(StartError::Thread)?;
         // The sender goes with the thread, which cannot end before it was up.
         let _ = up.recv();
-        Ok(Self { state, closing })
+        Ok(Self {
+            state,
+            closing,
+            config,
+        })
     }
 
     /// Sends a command to the guest and waits for its reply. Dropping the future abandons it.
@@ -104,6 +120,33 @@ impl Collector {
             .call(command)
             .await
             .map_err(|_| Unavailable::Restarting)
+    }
+
+    /// Applies a new configuration without losing what is in memory and still valid; later guests
+    /// get it, too. One at a time: of two at once, nobody can say which comes last.
+    ///
+    /// # Errors
+    /// What the guest says is wrong with it, and then nothing changes; or the host is ending.
+    pub async fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        /// A guest that breaks over it, or just then, has a successor that was made with it.
+        const TRIES_MAX: usize = 2;
+        let former = mem::replace(&mut *locked(&self.config), config.clone());
+        for _ in 0..TRIES_MAX {
+            self.ready().await;
+            let change = GuestCommand::Change(Change::Reload(config.clone()));
+            let message = match self.call(change).await {
+                Ok(GuestReply::Changed(Ok(_))) => return Ok(()),
+                Err(Unavailable::Restarting) => continue,
+                Err(Unavailable::Closed) => return Err(ReloadError::Closed),
+                Ok(GuestReply::Changed(Err(message))) => message,
+                Ok(GuestReply::Http(_) | GuestReply::Recorded(_)) => {
+                    "it mixed up its replies".to_owned()
+                }
+            };
+            *locked(&self.config) = former;
+            return Err(ReloadError::Refused(message));
+        }
+        Ok(())
     }
 
     /// Waits until the first or next guest takes commands, or none will any more.
@@ -131,7 +174,7 @@ impl Collector {
 /// What every guest is made of.
 struct Setup {
     factory: GuestFactory,
-    config: Config,
+    config: SharedConfig,
     version: String,
     clock: TokioClock,
 }
@@ -142,8 +185,9 @@ impl Setup {
             .factory
             .start()
             .map_err(|error| StartError::Instance(format!("{error:#}")))?;
+        let config = locked(&self.config).clone();
         guest
-            .configure(&self.config, &self.version, self.clock.now())
+            .configure(&config, &self.version, self.clock.now())
             .map_err(StartError::Configure)?;
         Ok(guest)
     }
@@ -252,6 +296,39 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+/// Why a new configuration was not applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// It is wrong; its author is to blame.
+    Config(tidegate_core::ConfigError),
+    /// The guest found it wrong.
+    Refused(String),
+    /// The host is ending.
+    Closed,
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Refused(message) => {
+                write!(f, "the collector refused the new configuration: {message}")
+            }
+            Self::Closed => Unavailable::Closed.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReloadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Refused(_) | Self::Closed => None,
+        }
+    }
+}
 
 /// Why a command has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

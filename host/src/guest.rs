@@ -8,7 +8,7 @@ mod convert;
 
 use std::fmt;
 
-use tidegate_api::{CommandId, HttpRequest, Input, Output};
+use tidegate_api::{Change, CommandId, HttpRequest, Input, Output};
 use tidegate_client::{Machine, MachineError};
 use tidegate_core::{Config, Now, Record};
 use wasmtime::component::{Component, Linker};
@@ -39,6 +39,8 @@ pub enum GuestCommand {
     Http(HttpRequest),
     /// A batch of samples of a push source.
     Record(Record),
+    /// A change at run time.
+    Change(Change),
 }
 
 /// What a guest replies to the command of the same kind.
@@ -48,6 +50,9 @@ pub enum GuestReply {
     Http(GuestResponse),
     /// What became of [`GuestCommand::Record`], or why the batch was refused whole.
     Recorded(Result<GuestRecorded, String>),
+    /// How many answers were forgotten or keys dropped by [`GuestCommand::Change`], or why nothing
+    /// changed.
+    Changed(Result<u64, String>),
 }
 
 /// An HTTP response of a guest. Nothing in it was checked.
@@ -107,6 +112,7 @@ impl GuestFactory {
         Ok(GuestMachine {
             store,
             exports,
+            version: String::new(),
             held: Vec::new(),
         })
     }
@@ -122,6 +128,8 @@ impl fmt::Debug for GuestFactory {
 pub struct GuestMachine {
     store: Store<StoreLimits>,
     exports: bindings::Collector,
+    /// What goes with its configuration.
+    version: String,
     /// What the guest wanted when it was configured, until the first step hands it on.
     held: Vec<Output<GuestReply>>,
 }
@@ -137,6 +145,7 @@ impl GuestMachine {
         version: &str,
         now: Now,
     ) -> Result<(), ConfigureError> {
+        version.clone_into(&mut self.version);
         let command = wit::Command::Configure(convert::config(config, version));
         let outputs = self
             .call(&[wit::Input::Command((CONFIGURE, command))], now)
@@ -181,7 +190,10 @@ impl Machine for GuestMachine {
         inputs: Vec<Input<GuestCommand>>,
         now: Now,
     ) -> Result<Vec<Output<GuestReply>>, MachineError> {
-        let inputs: Vec<wit::Input> = inputs.into_iter().map(convert::input).collect();
+        let inputs = inputs
+            .into_iter()
+            .map(|input| convert::input(input, &self.version));
+        let inputs: Vec<wit::Input> = inputs.collect();
         let outputs = self.call(&inputs, now)?;
         let mut converted = std::mem::take(&mut self.held);
         // The wait of the step now made is the one that counts.

@@ -29,13 +29,14 @@ pub const TARGET_BYTES_MAX: usize = 32 << 10;
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The headers of a request that the API looks at; others stay outside.
-const HEADERS_PASSED_IN: &[HeaderName] = &[
-    header::ACCEPT,
-    header::CACHE_CONTROL,
-    header::CONTENT_TYPE,
-    header::HOST,
-    header::IF_NONE_MATCH,
-    header::ORIGIN,
+const HEADERS_PASSED_IN: &[&str] = &[
+    "accept",
+    "cache-control",
+    "content-type",
+    "host",
+    "if-none-match",
+    "origin",
+    "sec-fetch-site",
 ];
 
 /// Headers that speak of the connection, which is the host's business.
@@ -83,7 +84,7 @@ async fn api(State(collector): State<SharedCollector>, request: Request) -> Resp
     };
     guarded(match answered {
         Ok(GuestReply::Http(response)) => converted(response),
-        Ok(GuestReply::Recorded(_)) => {
+        Ok(GuestReply::Recorded(_) | GuestReply::Changed(_)) => {
             Refusal::Internal("the collector mixed up its replies").response()
         }
         Err(refusal) => refusal.response(),
@@ -118,9 +119,9 @@ async fn received(request: Request) -> Result<HttpRequest, Refusal> {
 fn passed_in(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut passed = Vec::new();
     for name in HEADERS_PASSED_IN {
-        for value in headers.get_all(name) {
+        for value in headers.get_all(*name) {
             if let Ok(text) = value.to_str() {
-                passed.push((name.as_str().to_owned(), text.to_owned()));
+                passed.push(((*name).to_owned(), text.to_owned()));
             }
         }
     }
@@ -316,9 +317,23 @@ mod tests {
         headers.insert("authorization", HeaderValue::from_static("Bearer secret"));
         headers.insert("cookie", HeaderValue::from_static("a=b"));
         headers.insert("Cache-Control", HeaderValue::from_static("no-cache"));
+        // By these the collector tells whether a page of another origin sent it.
+        let origin = [
+            ("host", "h"),
+            ("origin", "http://o"),
+            ("sec-fetch-site", "cross-site"),
+        ];
+        for (name, value) in origin {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let passed = passed_in(&headers);
+        let passed: Vec<_> = passed
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
         assert_eq!(
-            passed_in(&headers),
-            [("cache-control".to_owned(), "no-cache".to_owned())]
+            passed,
+            [&[("cache-control", "no-cache")], &origin[..]].concat()
         );
     }
 }

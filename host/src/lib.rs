@@ -8,6 +8,7 @@
 //! - [`engine`] and [`Artefact`]: wasmtime, and the compiled component with its cache.
 //! - [`GuestFactory`] and [`GuestMachine`]: one collector in its sandbox.
 //! - [`Collector`]: a guest that is replaced when it breaks.
+//! - [`Reloader`]: a new configuration for a host that runs.
 //! - [`NodeSource`]: the embedded source `node`.
 //! - [`http`] and [`server`]: the front.
 //! - [`serve`]: all of it together, which is what `tidegate serve` runs.
@@ -20,14 +21,16 @@ pub mod engine;
 mod guest;
 pub mod http;
 mod node;
+mod reload;
 mod serve;
 pub mod server;
 
 pub use artefact::{Artefact, COLLECTOR, Origin, cache_dir_default};
-pub use collector::{Collector, SharedCollector, StartError, Unavailable};
+pub use collector::{Collector, ReloadError, SharedCollector, StartError, Unavailable};
 pub use guest::{
     ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestRecorded, GuestReply,
     GuestResponse,
 };
 pub use node::NodeSource;
+pub use reload::Reloader;
 pub use serve::{ServeError, Serving, prepare};

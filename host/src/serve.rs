@@ -16,6 +16,7 @@ use crate::engine;
 use crate::guest::GuestFactory;
 use crate::http;
 use crate::node::NodeSource;
+use crate::reload::Reloader;
 use crate::server::{self, BindError, DRAIN_TIME_MAX};
 
 /// A host that is ready: it listens, and its collector runs.
@@ -24,6 +25,8 @@ pub struct Serving {
     address: SocketAddr,
     listener: TcpListener,
     collector: SharedCollector,
+    transport: HttpTransport,
+    config: HostConfig,
     node: Option<NodeSource>,
 }
 
@@ -38,21 +41,19 @@ pub async fn prepare(config: &HostConfig, cache_dir: Option<&Path>) -> Result<Se
         .map_err(ServeError::Bind)?;
     let address = listener.local_addr().unwrap_or(config.listen);
     let factory = factory(cache_dir)?;
-    let sources = config
-        .sources
-        .iter()
-        .filter_map(|source| Some((source.config.name.clone(), source.url.clone()?)));
-    let transport = HttpTransport::new(sources).map_err(ServeError::Transport)?;
+    let transport = HttpTransport::new([]).map_err(ServeError::Transport)?;
+    transport.set_addresses(config.addresses());
     let collector = Collector::start(
         factory,
         config.collector(),
         env!("CARGO_PKG_VERSION"),
-        transport,
+        transport.clone(),
     );
     let collector = Arc::new(collector.map_err(ServeError::Start)?);
     for source in &config.sources {
         let url = source.url.as_ref().map(tracing::field::display);
-        tracing::info!(source = source.config.name, url, "source");
+        let targets = (!source.targets.is_empty()).then_some(source.targets.len());
+        tracing::info!(source = source.config.name, url, targets, "source");
     }
     let node = if config.node.enabled {
         start_node(config, &collector)
@@ -63,6 +64,8 @@ pub async fn prepare(config: &HostConfig, cache_dir: Option<&Path>) -> Result<Se
         address,
         listener,
         collector,
+        transport,
+        config: config.clone(),
         node,
     })
 }
@@ -101,6 +104,12 @@ impl Serving {
     /// The collector behind it.
     pub fn collector(&self) -> &SharedCollector {
         &self.collector
+    }
+
+    /// What applies new configurations to it. Of several at once, the last one applied counts.
+    pub fn reloader(&self) -> Reloader {
+        let collector = SharedCollector::clone(&self.collector);
+        Reloader::new(collector, self.transport.clone(), self.config.clone())
     }
 
     /// Serves until `stop` ends; then lets requests in flight end, until [`DRAIN_TIME_MAX`].

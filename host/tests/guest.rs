@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use tidegate_api::{CommandId, HttpRequest, Input, Output};
+use tidegate_api::{Change, CommandId, HttpRequest, Input, Output};
 use tidegate_client::Machine;
 use tidegate_core::{
-    Config, Fetch, Instant, Now, Record, Response, Sample, SourceConfig, UnixMillis,
+    Config, Fetch, Instant, Invalidation, Now, Record, Response, Sample, SourceConfig,
+    TemplateConfig, UnixMillis,
 };
 use tidegate_host::{
     Artefact, COLLECTOR, ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestReply,
@@ -174,5 +175,68 @@ fn two_guests_share_nothing() {
             .iter()
             .any(|fetch| fetch.request.path == "/api/v1/query"),
         "it fetches for itself"
+    );
+}
+
+fn changed(guest: &mut GuestMachine, change: Change) -> Result<u64, String> {
+    let command = Input::Command(CommandId(9), GuestCommand::Change(change));
+    let outputs = guest.step(vec![command], at(9)).unwrap();
+    let verdict = outputs.into_iter().find_map(|output| {
+        let Output::Reply(CommandId(9), GuestReply::Changed(verdict)) = output else {
+            return None;
+        };
+        Some(verdict)
+    });
+    verdict.expect("a verdict")
+}
+
+#[test]
+fn what_changes_at_run_time_crosses_the_border_and_so_does_its_verdict() {
+    let mut guest = configured();
+    let template = || TemplateConfig {
+        name: "t".into(),
+        text: "up".into(),
+        ..TemplateConfig::default()
+    };
+    let register = || Change::Register {
+        source: "prom".into(),
+        template: template(),
+    };
+    assert_eq!(changed(&mut guest, register()), Ok(0));
+    let taken = changed(&mut guest, register()).unwrap_err();
+    assert!(taken.contains("already"), "{taken}");
+    let outputs = guest.step(vec![get(1, "/v1/collect/t")], at(10)).unwrap();
+    let id = fetches(&outputs)[0].id;
+    guest
+        .step(
+            vec![Input::Response(id, Ok(Response::new(200, UP)))],
+            at(11),
+        )
+        .unwrap();
+    let forget = Change::Invalidate(Invalidation::Prefix("prom/t".into()));
+    assert_eq!(changed(&mut guest, forget), Ok(1));
+}
+
+#[test]
+fn a_second_configuration_is_applied_or_refused_whole() {
+    let mut guest = configured();
+    let reload = |sources| Change::Reload(Config::with_sources(sources));
+    let twice = vec![SourceConfig::push("a"), SourceConfig::push("a")];
+    let error = changed(&mut guest, reload(twice)).unwrap_err();
+    assert!(error.contains("two sources"), "{error}");
+    let outputs = guest.step(vec![get(1, "/health")], at(10)).unwrap();
+    let health = String::from_utf8(body_of(outputs, 1)).unwrap();
+    assert!(health.contains("\"prom\""), "{health}");
+    let other = vec![SourceConfig::scrape("pods", vec!["a".into()])];
+    assert_eq!(changed(&mut guest, reload(other)), Ok(0));
+    let outputs = guest
+        .step(vec![get(2, "/api/v1/query?query=up")], at(11))
+        .unwrap();
+    let [fetch] = fetches(&outputs)[..] else {
+        panic!("one fetch")
+    };
+    assert_eq!(
+        (&*fetch.source, fetch.target.as_deref(), fetch.request.path),
+        ("pods", Some("a"), "")
     );
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidegate_host::config::HostConfig;
-use tidegate_host::prepare;
+use tidegate_host::{Reloader, prepare};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Host {
     address: SocketAddr,
+    reloader: Reloader,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
@@ -28,14 +29,15 @@ impl Host {
     async fn start(config: &str) -> Self {
         // What the host logs is shown with a test that fails.
         let _ = tracing_subscriber::fmt().with_test_writer().try_init();
-        let config = format!("listen = \"127.0.0.1:0\"\n{config}");
-        let config = HostConfig::parse(&config, "test.toml").unwrap();
-        let serving = prepare(&config, Some(Path::new(CACHE))).await.unwrap();
-        let address = serving.address();
+        let serving = prepare(&configured(config), Some(Path::new(CACHE)))
+            .await
+            .unwrap();
+        let (address, reloader) = (serving.address(), serving.reloader());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(serving.run(async { drop(stopped.await) }));
         Self {
             address,
+            reloader,
             stop,
             running,
         }
@@ -68,6 +70,13 @@ impl Host {
         )
     }
 
+    async fn post(&self, target: &str, header: &str) -> (u16, String) {
+        let request = format!(
+            "POST {target} HTTP/1.1\r\nhost: x\r\n{header}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        self.send(request.as_bytes()).await
+    }
+
     async fn end(self) {
         drop(self.stop);
         timeout(PATIENCE, self.running)
@@ -75,6 +84,51 @@ impl Host {
             .expect("an end in time")
             .unwrap();
     }
+}
+
+fn configured(config: &str) -> HostConfig {
+    let config = format!("listen = \"127.0.0.1:0\"\n{config}");
+    HostConfig::parse(&config, "test.toml").unwrap()
+}
+
+/// Serves this body to whoever connects; gives its address, and counts in its answers.
+async fn upstream(body: impl Fn(usize) -> String + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for nth in 1.. {
+            let Ok((mut stream, _)) = listener.accept().await else {
+                return;
+            };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                match stream.read_u8().await {
+                    Ok(byte) => head.push(byte),
+                    Err(_) => break,
+                }
+            }
+            let body = body(nth);
+            let response = format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(response.as_bytes()).await;
+        }
+    });
+    address
+}
+
+fn vector(value: usize) -> String {
+    format!(
+        r#"{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{{}},"value":[1700000000,"{value}"]}}]}}}}"#
+    )
+}
+
+/// A source that answers with how often it was asked, and neither probes nor refreshes.
+fn counting(name: &str, address: SocketAddr) -> String {
+    format!(
+        "[[source]]\nname = \"{name}\"\nurl = \"http://{address}\"\nprobe_interval = \"0\"\nrefresh = {{ interval = \"0\" }}\n"
+    )
 }
 
 /// Asks until the answer contains `wanted`.
@@ -181,5 +235,78 @@ async fn the_dashboard_is_served_beside_the_api() {
         page.to_ascii_lowercase().contains("<!doctype html>"),
         "{page}"
     );
+    host.end().await;
+}
+
+#[tokio::test]
+async fn targets_are_scraped_together_and_one_that_is_down_is_a_warning() {
+    let first = upstream(|_| "up 1\nother 2\n".into()).await;
+    let host = Host::start(&format!(
+        "[[source]]\nname = \"pods\"\nkind = \"scrape\"\nretry = {{ retries_max = 0 }}\n\
+         targets = [{{ name = \"a\", url = \"http://{first}/metrics\" }}, {{ name = \"b\", url = \"http://127.0.0.1:9/\" }}]\n"
+    ))
+    .await;
+    let (status, response) = host.get("/api/v1/query?query=up").await;
+    assert_eq!(status, 200, "{response}");
+    assert!(
+        response.contains(r#"{"__name__":"up","target":"a"}"#) && !response.contains("other"),
+        "{response}"
+    );
+    assert!(response.contains("\"warnings\":[\"b:"), "{response}");
+    host.end().await;
+}
+
+#[tokio::test]
+async fn answers_are_forgotten_on_demand_but_not_for_pages_of_other_origins() {
+    let source = upstream(vector).await;
+    let host = Host::start(&counting("prom", source)).await;
+    let query = "/api/v1/query?query=up";
+    assert!(host.get(query).await.1.contains("\"1\""));
+    assert!(host.get(query).await.1.contains("\"1\""));
+    for header in ["sec-fetch-site: cross-site", "origin: http://evil.example"] {
+        let (status, response) = host.post("/v1/invalidate?all=1", header).await;
+        assert_eq!(status, 403, "{response}");
+    }
+    assert!(host.get(query).await.1.contains("\"1\""));
+    let (status, response) = host.post("/v1/invalidate?all=1", "origin: http://x").await;
+    assert_eq!(status, 200, "{response}");
+    assert!(host.get(query).await.1.contains("\"2\""));
+    host.end().await;
+}
+
+#[tokio::test]
+async fn a_new_configuration_keeps_what_is_cached_and_finds_what_is_new() {
+    let (old, new) = (upstream(vector).await, upstream(|_| vector(77)).await);
+    let mut host = Host::start(&counting("prom", old)).await;
+    let query = "/source/prom/api/v1/query?query=up";
+    assert!(host.get(query).await.1.contains("\"1\""));
+
+    let both = format!("{}{}", counting("new", new), counting("prom", old));
+    host.reloader.apply(configured(&both)).await.unwrap();
+    assert!(host.get(query).await.1.contains("\"1\""), "kept");
+    let first = host.get("/api/v1/query?query=up").await.1;
+    assert!(first.contains("\"77\""), "{first}");
+
+    let moved = counting("prom", new);
+    host.reloader.apply(configured(&moved)).await.unwrap();
+    let now = host.get(query).await.1;
+    assert!(now.contains("\"77\""), "of its new address: {now}");
+    let gone = host.get("/source/new/api/v1/query?query=up").await;
+    assert_eq!(gone.0, 404, "{}", gone.1);
+    host.end().await;
+}
+
+#[tokio::test]
+async fn a_new_configuration_that_is_wrong_changes_nothing() {
+    let source = upstream(vector).await;
+    let mut host = Host::start(&counting("prom", source)).await;
+    let mut wrong = configured(&counting("prom", source));
+    wrong.sources.push(wrong.sources[0].clone());
+    wrong.sources.remove(0).config.name = "other".into();
+    wrong.sources[0].config.timeout = Duration::ZERO;
+    let error = host.reloader.apply(wrong).await.unwrap_err();
+    assert!(error.to_string().contains("timeout is zero"), "{error}");
+    let (status, response) = host.get("/source/prom/api/v1/query?query=up").await;
+    assert_eq!(status, 200, "{response}");
     host.end().await;
 }

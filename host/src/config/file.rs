@@ -1,21 +1,17 @@
 //! The configuration file's form, and how it becomes a [`HostConfig`].
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tidegate_client::native::{SourceUrl, UrlError};
-use tidegate_core::{
-    ConfigError as CoreError, ParamConfig, ParamType, SourceConfig, SourceKind, TemplateConfig,
-    TemplateKind,
-};
+use tidegate_core::{CacheConfig, LocalConfig};
 use toml::Spanned;
 
-use super::error::{ConfigError, closest, unknown_name};
-use super::value::{Bytes, Span};
-use super::{ConfiguredSource, HostConfig};
+use super::HostConfig;
+use super::error::ConfigError;
+use super::place::Place;
+use super::source::Source;
+use super::value::{Bytes, Count, Span};
 
 /// Looking more often costs more than it shows: the kernel's counters tick at 10 ms.
 const NODE_INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -27,52 +23,8 @@ struct File {
     source: Vec<Spanned<Source>>,
     cache: Cache,
     node: Node,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Source {
-    name: Spanned<String>,
-    url: Option<Spanned<String>>,
-    #[serde(default)]
-    kind: Kind,
-    ttl: Option<Span>,
-    timeout: Option<Span>,
-    fresh_below: Option<Span>,
-    warn_past: Option<Span>,
-    unavailable_past: Option<Span>,
-    probe_interval: Option<Span>,
-    #[serde(default)]
-    template: Vec<Spanned<Template>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    #[default]
-    Prometheus,
-    Push,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Template {
-    name: String,
-    query: Option<String>,
-    metric: Option<String>,
-    #[serde(default)]
-    params: BTreeMap<String, Param>,
-    ttl: Option<Span>,
-    #[serde(default)]
-    description: String,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Param {
-    Metric,
-    Label,
-    Number,
+    local: Local,
+    limits: Limits,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,6 +32,7 @@ enum Param {
 struct Cache {
     enabled: Option<bool>,
     bytes_max: Option<Bytes>,
+    cleanup_interval: Option<Span>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -89,214 +42,141 @@ struct Node {
     interval: Option<Spanned<Span>>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Local {
+    series_max: Option<Count>,
+    points_max: Option<Count>,
+    expire_after: Option<Span>,
+    lookback: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Limits {
+    query_bytes_max: Option<Bytes>,
+    fetches_per_source_max: Option<Count>,
+    queue_per_source_max: Option<Count>,
+    askers_per_fetch_max: Option<Count>,
+    samples_per_record_max: Option<Count>,
+    settled_age_max: Option<Span>,
+    settle: Option<Span>,
+}
+
 /// Reads the file `text`; `name` stands in errors.
 pub(super) fn parse(text: &str, name: &str) -> Result<HostConfig, ConfigError> {
     let place = Place { name, text };
     let file: File = toml::from_str(text).map_err(|error| place.syntax(&error))?;
     let mut config = HostConfig::default();
-    if let Some(listen) = file.listen {
-        config.listen = place.listen(&listen)?;
+    if let Some(address) = file.listen {
+        config.listen = listen(&address, place)?;
     }
-    config.cache.enabled = file.cache.enabled.unwrap_or(config.cache.enabled);
-    config.cache.bytes_max = file
-        .cache
-        .bytes_max
-        .map_or(config.cache.bytes_max, |bytes| bytes.0);
+    file.cache.apply(&mut config.cache);
+    file.local.apply(&mut config.local);
+    file.limits.apply(&mut config.limits);
     config.node.enabled = file.node.enabled.unwrap_or(config.node.enabled);
-    if let Some(interval) = file.node.interval {
-        config.node.interval = place.interval(&interval)?;
+    if let Some(given) = file.node.interval {
+        config.node.interval = interval(&given, place)?;
     }
     for source in file.source {
-        let span = source.span();
-        let source = source.into_inner();
-        let name_span = source.name.span();
-        let converted = place.source(source, &span)?;
-        let source_name = converted.config.name.clone();
-        if config.has_source(&source_name) {
-            let message = format!("a source named {source_name:?} is configured already");
-            let hint = (source_name == super::NODE)
-                .then(|| "that is the embedded one: take another name, or set enabled = false under [node]".to_owned());
-            return Err(place.at(name_span, message, hint));
-        }
-        config.sources.push(converted);
-        config
-            .check()
-            .map_err(|error| place.core(&error, &span, name_span))?;
+        add(&mut config, source, place)?;
     }
     Ok(config)
 }
 
-/// The text that errors point into.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    name: &'a str,
-    text: &'a str,
+fn add(
+    config: &mut HostConfig,
+    source: Spanned<Source>,
+    place: Place<'_>,
+) -> Result<(), ConfigError> {
+    let table = source.span();
+    let source = source.into_inner();
+    let name_span = source.name.span();
+    let configured = source.configured(place, &table)?;
+    let name = configured.config.name.clone();
+    if config.has_source(&name) {
+        let message = format!("a source named {name:?} is configured already");
+        let hint = (name == super::NODE).then(|| {
+            "that is the embedded one: take another name, or set enabled = false under [node]"
+                .to_owned()
+        });
+        return Err(place.at(name_span, message, hint));
+    }
+    config.sources.push(configured);
+    config
+        .check()
+        .map_err(|error| place.core(&error, &table, name_span))
 }
 
-impl Place<'_> {
-    fn at(self, span: Range<usize>, message: String, hint: Option<String>) -> ConfigError {
-        ConfigError::at(self.name, self.text, span, message, hint)
-    }
+fn listen(listen: &Spanned<String>, place: Place<'_>) -> Result<SocketAddr, ConfigError> {
+    listen.get_ref().parse().map_err(|_| {
+        let message = format!("bad listen address {:?}", listen.get_ref());
+        let hint = "write IP:PORT, such as \"127.0.0.1:9200\" or \"[::1]:9200\"".to_owned();
+        place.at(listen.span(), message, Some(hint))
+    })
+}
 
-    fn syntax(self, error: &toml::de::Error) -> ConfigError {
-        let span = error.span().unwrap_or(0..0);
-        let message = error.message().lines().collect::<Vec<_>>().join("; ");
-        let Some((given, known)) = unknown_name(&message) else {
-            return self.at(span, message, None);
-        };
-        let what = if message.starts_with("unknown variant") {
-            "value"
-        } else {
-            "key"
-        };
-        let hint = match closest(given, &known) {
-            Some(candidate) => format!("did you mean `{candidate}`?"),
-            None => format!("known are {}", known.join(", ")),
-        };
-        self.at(span, format!("unknown {what} `{given}`"), Some(hint))
+fn interval(interval: &Spanned<Span>, place: Place<'_>) -> Result<Duration, ConfigError> {
+    let Span(duration) = *interval.get_ref();
+    if duration < NODE_INTERVAL_MIN {
+        let message = format!("the interval must be at least {NODE_INTERVAL_MIN:?}");
+        let hint = "to turn the node source off, set enabled = false".to_owned();
+        return Err(place.at(interval.span(), message, Some(hint)));
     }
+    Ok(duration)
+}
 
-    /// What the collector found wrong, at the source's name or its table.
-    fn core(self, error: &CoreError, table: &Range<usize>, name: Range<usize>) -> ConfigError {
-        let at_name = matches!(
-            error,
-            CoreError::BadName { .. } | CoreError::DuplicateSource { .. }
-        );
-        let span = if at_name {
-            name
-        } else {
-            self.first_line(table)
-        };
-        self.at(span, error.to_string(), None)
-    }
+fn set_count(field: &mut usize, value: Option<Count>) {
+    *field = value.map_or(*field, |count| count.0);
+}
 
-    /// A table's span runs over many lines; its first is enough to find it.
-    fn first_line(self, span: &Range<usize>) -> Range<usize> {
-        let end = self
-            .text
-            .get(span.clone())
-            .and_then(|table| table.find('\n'))
-            .map_or(span.end, |at| span.start + at);
-        span.start..end
-    }
+fn set_bytes(field: &mut usize, value: Option<Bytes>) {
+    *field = value.map_or(*field, |bytes| bytes.0);
+}
 
-    fn listen(self, listen: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
-        listen.get_ref().parse().map_err(|_| {
-            let message = format!("bad listen address {:?}", listen.get_ref());
-            self.at(
-                listen.span(),
-                message,
-                Some("write IP:PORT, such as \"127.0.0.1:9200\" or \"[::1]:9200\"".into()),
-            )
-        })
-    }
+fn set_span(field: &mut Duration, value: Option<Span>) {
+    *field = value.map_or(*field, |span| span.0);
+}
 
-    fn interval(self, interval: &Spanned<Span>) -> Result<Duration, ConfigError> {
-        let Span(duration) = *interval.get_ref();
-        if duration < NODE_INTERVAL_MIN {
-            let message = format!("the interval must be at least {NODE_INTERVAL_MIN:?}");
-            return Err(self.at(
-                interval.span(),
-                message,
-                Some("to turn the node source off, set enabled = false".into()),
-            ));
-        }
-        Ok(duration)
-    }
-
-    fn source(self, source: Source, table: &Range<usize>) -> Result<ConfiguredSource, ConfigError> {
-        let url = match (source.kind, &source.url) {
-            (Kind::Prometheus, Some(url)) => Some(self.url(url)?),
-            (Kind::Prometheus, None) => {
-                let message = format!("source {:?} has no url", source.name.get_ref());
-                let hint = "add url = \"http://HOST:9090\", or kind = \"push\" if samples are pushed to it";
-                return Err(self.at(self.first_line(table), message, Some(hint.into())));
-            }
-            (Kind::Push, Some(url)) => {
-                let message =
-                    "a source of kind \"push\" has no url: samples are pushed to it".to_owned();
-                return Err(self.at(url.span(), message, Some("leave the url out".into())));
-            }
-            (Kind::Push, None) => None,
-        };
-        let mut config = SourceConfig::prometheus(source.name.get_ref().clone());
-        if source.kind == Kind::Push {
-            config.kind = SourceKind::Push;
-        }
-        let set = |field: &mut Duration, value: Option<Span>| {
-            *field = value.map_or(*field, |span| span.0)
-        };
-        set(&mut config.ttl, source.ttl);
-        set(&mut config.timeout, source.timeout);
-        set(&mut config.thresholds.fresh_below, source.fresh_below);
-        set(&mut config.thresholds.warn_past, source.warn_past);
-        set(
-            &mut config.thresholds.unavailable_past,
-            source.unavailable_past,
-        );
-        set(&mut config.probe_interval, source.probe_interval);
-        for template in source.template {
-            let span = self.first_line(&template.span());
-            config
-                .templates
-                .push(self.template(template.into_inner(), span)?);
-        }
-        Ok(ConfiguredSource { config, url })
-    }
-
-    fn url(self, url: &Spanned<String>) -> Result<SourceUrl, ConfigError> {
-        url.get_ref()
-            .parse()
-            .map_err(|error: UrlError| self.at(url.span(), error.to_string(), None))
-    }
-
-    fn template(
-        self,
-        template: Template,
-        span: Range<usize>,
-    ) -> Result<TemplateConfig, ConfigError> {
-        let (kind, text) = match (template.query, template.metric) {
-            (Some(text), None) => (TemplateKind::PromQl, text),
-            (None, Some(text)) => (TemplateKind::Metric, text),
-            (None, None) | (Some(_), Some(_)) => {
-                let message = format!(
-                    "template {:?} must have either `query` or `metric`",
-                    template.name
-                );
-                let hint = "query = \"PromQL with {{.param}}\", or metric = \"a bare metric name\"";
-                return Err(self.at(span, message, Some(hint.into())));
-            }
-        };
-        let params = template
-            .params
-            .into_iter()
-            .map(|(name, param)| ParamConfig {
-                name,
-                kind: param.into(),
-            });
-        Ok(TemplateConfig {
-            name: template.name,
-            kind,
-            text,
-            params: params.collect(),
-            ttl: template.ttl.map(|span| span.0),
-            description: template.description,
-        })
+impl Cache {
+    fn apply(self, cache: &mut CacheConfig) {
+        cache.enabled = self.enabled.unwrap_or(cache.enabled);
+        set_bytes(&mut cache.bytes_max, self.bytes_max);
+        set_span(&mut cache.cleanup_interval, self.cleanup_interval);
     }
 }
 
-impl From<Param> for ParamType {
-    fn from(param: Param) -> Self {
-        match param {
-            Param::Metric => Self::Metric,
-            Param::Label => Self::Label,
-            Param::Number => Self::Number,
-        }
+impl Local {
+    fn apply(self, local: &mut LocalConfig) {
+        set_count(&mut local.series_max, self.series_max);
+        set_count(&mut local.points_max, self.points_max);
+        set_span(&mut local.expire_after, self.expire_after);
+        set_span(&mut local.lookback, self.lookback);
+    }
+}
+
+impl Limits {
+    fn apply(self, limits: &mut tidegate_core::Limits) {
+        set_bytes(&mut limits.query_bytes_max, self.query_bytes_max);
+        set_count(
+            &mut limits.fetches_per_source_max,
+            self.fetches_per_source_max,
+        );
+        set_count(&mut limits.queue_per_source_max, self.queue_per_source_max);
+        set_count(&mut limits.askers_per_fetch_max, self.askers_per_fetch_max);
+        set_count(
+            &mut limits.samples_per_record_max,
+            self.samples_per_record_max,
+        );
+        set_span(&mut limits.settled_age_max, self.settled_age_max);
+        set_span(&mut limits.settle, self.settle);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tidegate_core::{ParamConfig, ParamType, SourceConfig};
+
     use super::*;
 
     fn refused(text: &str) -> String {
@@ -309,34 +189,40 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_example_is_the_defaults_and_two_sources() {
+    fn the_shipped_example_is_the_defaults_and_three_sources() {
         let config = parse(
             include_str!("../../tidegate.example.toml"),
             "tidegate.example.toml",
         )
         .unwrap();
-        let names: Vec<&str> = config
-            .sources
-            .iter()
-            .map(|source| source.config.name.as_str())
-            .collect();
-        assert_eq!(names, ["prom", "jobs"]);
-        assert_eq!(config.sources[0].config.templates.len(), 2);
-        let defaults = SourceConfig {
-            templates: config.sources[0].config.templates.clone(),
-            ..SourceConfig::prometheus("prom")
-        };
-        assert_eq!(config.sources[0].config, defaults);
+        let defaults = [
+            SourceConfig::prometheus("prom"),
+            SourceConfig::scrape("pods", vec!["pod-a".into(), "pod-b".into()]),
+            SourceConfig::push("jobs"),
+        ];
+        assert_eq!(config.sources.len(), defaults.len());
+        for (source, defaults) in config.sources.iter().zip(defaults) {
+            let defaults = SourceConfig {
+                templates: source.config.templates.clone(),
+                ..defaults
+            };
+            assert_eq!(source.config, defaults);
+        }
+        let own = config.sources[0].config.templates.iter();
+        let own: Vec<&str> = own.map(|template| template.name.as_str()).collect();
+        assert_eq!(own[..2], ["cpu_busy", "top"]);
         assert_eq!(
-            (config.cache, config.node),
-            (HostConfig::default().cache, HostConfig::default().node)
+            HostConfig {
+                sources: vec![],
+                ..config
+            },
+            HostConfig::default()
         );
     }
 
     #[test]
-    fn every_key_is_taken() {
+    fn every_key_of_a_source_is_taken() {
         let text = r#"
-            listen = "127.0.0.1:1"
             [[source]]
             name = "a"
             url = "http://h/"
@@ -346,38 +232,193 @@ mod tests {
             warn_past = "4s"
             unavailable_past = "5s"
             probe_interval = "0"
+            ttl_max = "7s"
+            refusal_ttl = "8s"
+            packs = ["inference"]
+            refresh = { interval = "9s", idle_after = "10s", align = true }
+            retry = { retries_max = 11, backoff = "12s", factor = 13, backoff_max = "14s", budget_percent = 15, budget_floor = 16 }
+            breaker = { failures_max = 17, open = "18s", open_max = "19s" }
             [[source.template]]
             name = "t"
             query = "topk({{.k}}, x)"
             params = { k = "number" }
             ttl = "6s"
+            warn_past = "3s"
             description = "d"
-            [cache]
-            enabled = false
-            bytes_max = "1MiB"
-            [node]
-            enabled = false
-            interval = "5s"
         "#;
         let config = parse(text, "f").unwrap();
         let source = &config.sources[0].config;
         assert_eq!((source.ttl.as_secs(), source.timeout.as_secs()), (1, 2));
         assert_eq!(source.thresholds.unavailable_past.as_secs(), 5);
-        assert!(source.probe_interval.is_zero());
+        assert!(source.probe_interval.is_zero() && source.align);
+        let spans = [
+            source.ttl_max.unwrap(),
+            source.refusal_ttl,
+            source.fetch_interval,
+            source.idle_after,
+        ];
+        assert_eq!(spans.map(|span| span.as_secs()), [7, 8, 9, 10]);
+        let (retry, breaker) = (source.retry, source.breaker);
+        assert_eq!((retry.retries_max, retry.factor), (11, 13));
         assert_eq!(
-            source.templates[0].params,
+            (retry.backoff.as_secs(), retry.backoff_max.as_secs()),
+            (12, 14)
+        );
+        assert_eq!(
+            (source.retry_budget.ratio_percent, source.retry_budget.floor),
+            (15, 16)
+        );
+        assert_eq!(
+            (
+                breaker.failures_max,
+                breaker.open.as_secs(),
+                breaker.open_max.as_secs()
+            ),
+            (17, 18, 19)
+        );
+        let template = &source.templates[0];
+        assert_eq!(
+            template.params,
             [ParamConfig {
                 name: "k".into(),
                 kind: ParamType::Number
             }]
         );
+        let thresholds = template.thresholds.unwrap();
+        assert_eq!(
+            (
+                thresholds.warn_past.as_secs(),
+                thresholds.unavailable_past.as_secs()
+            ),
+            (3, 5)
+        );
+        let pack = tidegate_core::packs::inference().queries;
+        assert_eq!(source.templates[1..], pack);
+    }
+
+    #[test]
+    fn every_key_outside_of_sources_is_taken() {
+        let text = r#"
+            listen = "127.0.0.1:1"
+            [cache]
+            enabled = false
+            bytes_max = "1MiB"
+            cleanup_interval = "2s"
+            [node]
+            enabled = false
+            interval = "5s"
+            [local]
+            series_max = 3
+            points_max = 4
+            expire_after = "5s"
+            lookback = "6s"
+            [limits]
+            query_bytes_max = "7KiB"
+            fetches_per_source_max = 8
+            queue_per_source_max = 9
+            askers_per_fetch_max = 10
+            samples_per_record_max = 11
+            settled_age_max = "12s"
+            settle = "13s"
+        "#;
+        let config = parse(text, "f").unwrap();
         assert_eq!(
             (config.cache.enabled, config.cache.bytes_max),
             (false, 1 << 20)
         );
+        assert_eq!(config.cache.cleanup_interval.as_secs(), 2);
         assert_eq!(
             (config.node.enabled, config.node.interval.as_secs()),
             (false, 5)
+        );
+        let local = config.local;
+        assert_eq!((local.series_max, local.points_max), (3, 4));
+        assert_eq!(
+            (local.expire_after.as_secs(), local.lookback.as_secs()),
+            (5, 6)
+        );
+        let limits = config.limits;
+        assert_eq!(
+            [
+                limits.query_bytes_max,
+                limits.fetches_per_source_max,
+                limits.queue_per_source_max,
+                limits.askers_per_fetch_max,
+                limits.samples_per_record_max,
+            ],
+            [7 << 10, 8, 9, 10, 11]
+        );
+        assert_eq!(
+            (limits.settled_age_max.as_secs(), limits.settle.as_secs()),
+            (12, 13)
+        );
+        assert_eq!(config.collector().limits, limits);
+    }
+
+    #[test]
+    fn a_scrape_source_has_named_targets_and_nothing_else_does() {
+        let base = "[[source]]\nname = \"pods\"\nkind = \"scrape\"\n";
+        let two = format!(
+            "{base}targets = [{{ name = \"a\", url = \"http://u:secret@a/metrics?x=1\" }}, {{ name = \"b\", url = \"http://b\" }}]\n"
+        );
+        let config = parse(&two, "f").unwrap();
+        assert_eq!(config.sources[0].config.targets, ["a", "b"]);
+        let addresses = config.addresses();
+        assert!(addresses.find("pods", Some("a")).is_some());
+        assert!(addresses.find("pods", None).is_none());
+        let twice = refused(&two.replace("\"b\"", "\"a\""));
+        assert!(
+            twice.contains("two targets of this source are named \"a\"")
+                && !twice.contains("secret"),
+            "{twice}"
+        );
+        assert!(refused(base).contains("1:1: source \"pods\" has no targets"));
+        assert!(
+            refused(&format!("{base}url = \"http://h\""))
+                .contains("4:7: a source of kind \"scrape\" has targets in place of a url")
+        );
+        assert!(
+            refused("[[source]]\nname=\"p\"\nurl=\"http://h\"\ntargets=[]")
+                .contains("4:9: only a source of kind \"scrape\" has targets")
+        );
+        assert!(
+            refused(&format!(
+                "{base}targets = [{{ name = \"a\", url = \"h:1\" }}]"
+            ))
+            .contains("begins with http:// or https://")
+        );
+    }
+
+    #[test]
+    fn packs_are_known_by_name_and_for_prometheus_only() {
+        let of = |kind: &str, pack: &str| {
+            refused(&format!(
+                "[[source]]\nname=\"p\"\n{kind}\npacks=[\"{pack}\"]"
+            ))
+        };
+        let unknown = of("url=\"http://h\"", "nodes");
+        assert!(
+            unknown.contains("4:8: unknown value `nodes`; did you mean `node`?"),
+            "{unknown}"
+        );
+        let pushed = of("kind=\"push\"", "node");
+        assert!(
+            pushed.contains("4:8: a source of kind \"push\" cannot answer the queries of a pack"),
+            "{pushed}"
+        );
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused() {
+        let zero = refused("[limits]\nqueue_per_source_max = 0");
+        assert!(
+            zero.contains("2:24: bad count 0: it must be 1 or more"),
+            "{zero}"
+        );
+        assert!(refused("[local]\nseries_max = -1").contains("bad count -1"));
+        assert!(
+            refused("[[source]]\nname=\"p\"\nurl=\"http://h\"\nretry={factor=0}")
+                .contains("bad count 0")
         );
     }
 
@@ -393,7 +434,7 @@ mod tests {
             refused("[sauce]\n"),
             "tidegate.toml:1:2: unknown key `sauce`; did you mean `source`?\n   |\n 1 | [sauce]\n   |  ^^^^^"
         );
-        assert!(refused("x = 1").contains("known are listen, source, cache, node"));
+        assert!(refused("x = 1").contains("known are listen, source, cache, node, local, limits"));
         assert!(
             refused("[[source]]\nname=\"a\"\nkind=\"prometeus\"")
                 .contains("did you mean `prometheus`?")

@@ -5,14 +5,17 @@
 
 mod error;
 mod file;
+mod place;
+mod source;
 mod value;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use tidegate_client::native::SourceUrl;
-use tidegate_core::{CacheConfig, Collector, Config, Now, SourceConfig};
+use tidegate_client::native::{Addresses, SourceUrl};
+use tidegate_core::{CacheConfig, Collector, Config, Limits, LocalConfig, Now, SourceConfig};
 
 pub use error::ConfigError;
 
@@ -41,6 +44,12 @@ pub struct HostConfig {
     pub cache: CacheConfig,
     /// The node source.
     pub node: NodeConfig,
+    /// Tidegate's own series.
+    pub local: LocalConfig,
+    /// What bounds everything else.
+    pub limits: Limits,
+    /// What every random choice of the collector is drawn from; 0 unless set.
+    pub seed: u64,
 }
 
 impl Default for HostConfig {
@@ -51,6 +60,9 @@ impl Default for HostConfig {
             sources: Vec::new(),
             cache: CacheConfig::default(),
             node: NodeConfig::default(),
+            local: LocalConfig::default(),
+            limits: Limits::default(),
+            seed: 0,
         }
     }
 }
@@ -60,8 +72,10 @@ impl Default for HostConfig {
 pub struct ConfiguredSource {
     /// What the collector is told.
     pub config: SourceConfig,
-    /// What only the host knows; `None` for sources that push.
+    /// What only the host knows; `None` for sources that push or are scraped.
     pub url: Option<SourceUrl>,
+    /// The addresses of its targets, for sources that are scraped.
+    pub targets: BTreeMap<String, SourceUrl>,
 }
 
 /// The embedded source that speaks of this machine.
@@ -135,6 +149,7 @@ impl HostConfig {
         self.sources.push(ConfiguredSource {
             config: SourceConfig::prometheus(name),
             url: Some(address),
+            targets: BTreeMap::new(),
         });
         if let Err(error) = self.check() {
             self.sources.pop();
@@ -161,9 +176,27 @@ impl HostConfig {
             sources.push(SourceConfig::push(NODE));
         }
         Config {
+            sources,
             cache: self.cache,
-            ..Config::with_sources(sources)
+            local: self.local,
+            limits: self.limits,
+            seed: self.seed,
         }
+    }
+
+    /// What the transport is told: where the sources and their targets live.
+    pub fn addresses(&self) -> Addresses {
+        let mut addresses = Addresses::new();
+        for source in &self.sources {
+            let name = &source.config.name;
+            if let Some(url) = &source.url {
+                addresses = addresses.with_source(name, url.clone());
+            }
+            for (target, url) in &source.targets {
+                addresses = addresses.with_target(name, target, url.clone());
+            }
+        }
+        addresses
     }
 
     /// Has the collector itself judge the configuration.

@@ -58,6 +58,33 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(ms)).filter(|duration| *duration <= DURATION_MAX)
 }
 
+/// How many of something: 1 or more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count(pub(super) usize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountVisitor)
+    }
+}
+
+struct CountVisitor;
+
+impl Visitor<'_> for CountVisitor {
+    type Value = Count;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number, 1 or more")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Count, E> {
+        let count = usize::try_from(number).ok().filter(|count| *count > 0);
+        count
+            .map(Count)
+            .ok_or_else(|| E::custom(format_args!("bad count {number}: it must be 1 or more")))
+    }
+}
+
 /// A number of bytes: an integer, or a text such as `"64MiB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bytes(pub(super) usize);

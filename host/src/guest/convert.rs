@@ -3,19 +3,21 @@
 //! Going in, values are ours. Coming out, they are a guest's: names that the host keeps are
 //! bounded, and only paths that the host serves pass.
 
+mod config;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use tidegate_api::{CommandId, HttpRequest, Input, Output};
+use tidegate_api::{Change, CommandId, HttpRequest, Input, Output};
 use tidegate_client::MachineError;
 use tidegate_core::{
-    Config, Deadline, Event, Family, Fetch, FetchError, FetchId, FetchRequest, Instant, Level,
-    Method, ParamType, Record, Response, Sample, SourceConfig, SourceKind, TemplateConfig,
-    TemplateKind, Wake,
+    Deadline, Event, Family, Fetch, FetchError, FetchId, FetchRequest, Instant, Invalidation,
+    Level, Method, Record, Response, Sample, Wake,
 };
 use tidegate_series::MetricKind;
 
+pub(super) use self::config::config;
+use self::config::{ms, template as template_config};
 use super::{GuestCommand, GuestRecorded, GuestReply, GuestResponse, command_id, wit};
 
 /// What a guest may ask a source for: reading, and nothing that administers.
@@ -29,10 +31,15 @@ const PATHS: &[&str] = &[
     "/api/v1/status/buildinfo",
 ];
 
+/// What a guest may ask a target for: its text, at the target's own address.
+const TARGET_PATH: &str = "";
+
 /// Every reason to wake, to find one by its word.
 const WAKES: &[Wake] = &[
     Wake::FetchTimeout,
     Wake::AskTimeout,
+    Wake::Retry,
+    Wake::Refresh,
     Wake::Probe,
     Wake::Cleanup,
 ];
@@ -49,82 +56,55 @@ const EVENT_NAME_OTHER: &str = "guest-event";
 /// How much of a guest's texts is kept for a line in a log, in bytes.
 const DETAIL_BYTES_MAX: usize = 4_096;
 
-pub(super) fn config(config: &Config, version: &str) -> wit::Config {
-    wit::Config {
-        sources: config.sources.iter().map(source).collect(),
-        cache_enabled: config.cache.enabled,
-        cache_bytes_max: config.cache.bytes_max as u64,
-        version: version.to_owned(),
-    }
-}
-
-fn source(source: &SourceConfig) -> wit::SourceConfig {
-    wit::SourceConfig {
-        name: source.name.clone(),
-        kind: match source.kind {
-            SourceKind::Push => wit::SourceKind::Push,
-            // The configuration of this host has no other kinds.
-            SourceKind::Prometheus | _ => wit::SourceKind::Prometheus,
-        },
-        ttl_ms: ms(source.ttl),
-        timeout_ms: ms(source.timeout),
-        thresholds: wit::Thresholds {
-            fresh_below_ms: ms(source.thresholds.fresh_below),
-            warn_past_ms: ms(source.thresholds.warn_past),
-            unavailable_past_ms: ms(source.thresholds.unavailable_past),
-        },
-        probe_interval_ms: ms(source.probe_interval),
-        templates: source.templates.iter().map(template).collect(),
-    }
-}
-
-fn template(template: &TemplateConfig) -> wit::TemplateConfig {
-    let param = |param: &tidegate_core::ParamConfig| wit::ParamConfig {
-        name: param.name.clone(),
-        kind: match param.kind {
-            ParamType::Metric => wit::ParamType::Metric,
-            ParamType::Label => wit::ParamType::Label,
-            ParamType::Number => wit::ParamType::Number,
-        },
-    };
-    wit::TemplateConfig {
-        name: template.name.clone(),
-        kind: match template.kind {
-            TemplateKind::PromQl => wit::TemplateKind::Promql,
-            TemplateKind::Metric => wit::TemplateKind::Metric,
-        },
-        text: template.text.clone(),
-        params: template.params.iter().map(param).collect(),
-        ttl_ms: template.ttl.map(ms),
-        description: template.description.clone(),
-    }
-}
-
-/// Whole milliseconds; what is shorter but not zero stays at least one.
-fn ms(duration: Duration) -> u64 {
-    let whole = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    if whole == 0 && !duration.is_zero() {
-        1
-    } else {
-        whole
-    }
-}
-
-pub(super) fn input(input: Input<GuestCommand>) -> wit::Input {
+/// `version` goes with a new configuration.
+pub(super) fn input(input: Input<GuestCommand>, version: &str) -> wit::Input {
     match input {
-        Input::Command(id, GuestCommand::Http(request)) => {
-            wit::Input::Command((command_id(id), wit::Command::Http(http_request(request))))
-        }
-        Input::Command(id, GuestCommand::Record(record)) => {
-            wit::Input::Command((command_id(id), wit::Command::Record(batch(&record))))
+        Input::Command(id, command) => {
+            let command = match command {
+                GuestCommand::Http(request) => wit::Command::Http(http_request(request)),
+                GuestCommand::Record(record) => wit::Command::Record(batch(&record)),
+                GuestCommand::Change(change) => self::change(change, version),
+            };
+            wit::Input::Command((command_id(id), command))
         }
         Input::Abandon(id) => wit::Input::Abandon(command_id(id)),
-        Input::Response(FetchId(id), Ok(Response { status, body })) => {
-            wit::Input::Response((id, Ok(wit::FetchResponse { status, body })))
+        Input::Response(FetchId(id), result) => {
+            let result = result.map(fetch_response).map_err(fetch_error);
+            wit::Input::Response((id, result))
         }
-        Input::Response(FetchId(id), Err(error)) => {
-            wit::Input::Response((id, Err(fetch_error(error))))
+    }
+}
+
+fn change(change: Change, version: &str) -> wit::Command {
+    wit::Command::Change(match change {
+        Change::Reload(config) => {
+            return wit::Command::Configure(self::config(&config, version));
         }
+        Change::Register { source, template } => {
+            wit::Change::Register((source, template_config(&template)))
+        }
+        Change::Update { source, template } => {
+            wit::Change::Update((source, template_config(&template)))
+        }
+        Change::Unregister { source, template } => wit::Change::Unregister((source, template)),
+        Change::Untrack { key } => wit::Change::Untrack(key),
+        Change::Invalidate(what) => wit::Change::Invalidate(match what {
+            Invalidation::Key(key) => wit::Invalidation::Key(key),
+            Invalidation::Prefix(prefix) => wit::Invalidation::Prefix(prefix),
+            Invalidation::Source(source) => wit::Invalidation::Source(source),
+            Invalidation::Template { source, template } => {
+                wit::Invalidation::Template((source, template))
+            }
+            Invalidation::All => wit::Invalidation::All,
+        }),
+    })
+}
+
+fn fetch_response(response: Response) -> wit::FetchResponse {
+    wit::FetchResponse {
+        status: response.status,
+        body: response.body,
+        retry_after_ms: response.retry_after.map(ms),
     }
 }
 
@@ -209,7 +189,11 @@ pub(super) fn output(output: wit::Output) -> Result<Output<GuestReply>, MachineE
 }
 
 fn fetch(fetch: wit::Fetch) -> Result<Fetch, MachineError> {
-    let Some(path) = PATHS.iter().find(|path| **path == fetch.path) else {
+    let path = match &fetch.target {
+        Some(_) => Some(TARGET_PATH).filter(|path| *path == fetch.path),
+        None => PATHS.iter().copied().find(|path| *path == fetch.path),
+    };
+    let Some(path) = path else {
         return Err(MachineError::new(format!(
             "it asked for {:?}, which no source is asked for",
             one_line(&fetch.path)
@@ -218,6 +202,7 @@ fn fetch(fetch: wit::Fetch) -> Result<Fetch, MachineError> {
     Ok(Fetch {
         id: FetchId(fetch.id),
         source: Arc::from(fetch.source),
+        target: fetch.target.map(Arc::from),
         request: FetchRequest {
             method: match fetch.method {
                 wit::Method::Get => Method::Get,
@@ -247,8 +232,12 @@ fn reply(reply: wit::Reply) -> Result<GuestReply, MachineError> {
             first_refusal: recorded.first_refusal.map(|text| one_line(&text)),
         }))),
         wit::Reply::Recorded(Err(message)) => Ok(GuestReply::Recorded(Err(one_line(&message)))),
-        wit::Reply::Configured(_) => Err(MachineError::new(
-            "it replied to a configuration that nobody sent",
+        wit::Reply::Changed(result) => {
+            Ok(GuestReply::Changed(result.map_err(|text| one_line(&text))))
+        }
+        // A new configuration is a change like others.
+        wit::Reply::Configured(result) => Ok(GuestReply::Changed(
+            result.map(|()| 0).map_err(|text| one_line(&text)),
         )),
     }
 }
@@ -316,6 +305,9 @@ pub(super) fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tidegate_core::Config;
     use tidegate_series::Labels;
 
     use super::*;
@@ -324,6 +316,7 @@ mod tests {
         wit::Output::Fetch(wit::Fetch {
             id: 7,
             source: "prom".into(),
+            target: None,
             method: wit::Method::Post,
             path: path.into(),
             form: "query=up".into(),
@@ -364,6 +357,58 @@ mod tests {
     }
 
     #[test]
+    fn a_target_is_asked_for_its_text_and_nothing_else() {
+        let of_target = |path: &str| {
+            let wit::Output::Fetch(fetch) = wit_fetch(path) else {
+                panic!("a fetch")
+            };
+            output(wit::Output::Fetch(wit::Fetch {
+                target: Some("a".into()),
+                ..fetch
+            }))
+        };
+        let Output::Fetch(fetch) = of_target("").unwrap() else {
+            panic!("a fetch")
+        };
+        assert_eq!(
+            (fetch.target.as_deref(), fetch.request.path),
+            (Some("a"), "")
+        );
+        for path in ["/api/v1/query", "/admin"] {
+            assert!(of_target(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn changes_cross_and_a_new_configuration_is_one() {
+        let command = |change| {
+            let input = Input::Command(CommandId(1), GuestCommand::Change(change));
+            let wit::Input::Command((1, command)) = self::input(input, "1.2.3") else {
+                panic!("a command")
+            };
+            command
+        };
+        let wit::Command::Configure(config) = command(Change::Reload(Config::default())) else {
+            panic!("a configuration")
+        };
+        assert_eq!(config.version, "1.2.3");
+        let forget = Invalidation::Template {
+            source: "s".into(),
+            template: "t".into(),
+        };
+        assert!(matches!(
+            command(Change::Invalidate(forget)),
+            wit::Command::Change(wit::Change::Invalidate(wit::Invalidation::Template((s, t))))
+                if s == "s" && t == "t"
+        ));
+        let verdict = wit::Reply::Configured(Err("a\nb".into()));
+        let Output::Reply(_, verdict) = output(wit::Output::Reply((1, verdict))).unwrap() else {
+            panic!("a reply")
+        };
+        assert_eq!(verdict, GuestReply::Changed(Err("a\\nb".into())));
+    }
+
+    #[test]
     fn every_wake_crosses_by_its_word() {
         for wake in WAKES {
             let deadline = wit::Deadline {
@@ -382,43 +427,6 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_crosses_with_every_field() {
-        let mut prom = SourceConfig::prometheus("prom");
-        prom.ttl = Duration::from_millis(1);
-        prom.timeout = Duration::from_micros(10);
-        prom.templates.push(TemplateConfig {
-            name: "t".into(),
-            kind: TemplateKind::Metric,
-            text: "up".into(),
-            params: vec![tidegate_core::ParamConfig {
-                name: "l".into(),
-                kind: ParamType::Label,
-            }],
-            ttl: Some(Duration::from_secs(2)),
-            description: "d".into(),
-        });
-        let crossed = config(
-            &Config::with_sources(vec![prom, SourceConfig::push("p")]),
-            "1.2.3",
-        );
-        let [prom, push] = &crossed.sources[..] else {
-            panic!("two sources")
-        };
-        assert_eq!(
-            (prom.ttl_ms, prom.timeout_ms, prom.thresholds.fresh_below_ms),
-            (1, 1, 60_000)
-        );
-        assert_eq!(
-            (prom.templates[0].ttl_ms, prom.templates[0].params[0].kind),
-            (Some(2_000), wit::ParamType::Label)
-        );
-        assert_eq!(
-            (push.kind, crossed.cache_bytes_max, &*crossed.version),
-            (wit::SourceKind::Push, 64 << 20, "1.2.3")
-        );
-    }
-
-    #[test]
     fn a_batch_crosses_with_its_labels_and_odd_values() {
         let labels = Labels::from_pairs([("__name__", "m"), ("a", "ä\"\n")]).unwrap();
         let record = Record {
@@ -430,9 +438,10 @@ mod tests {
                 value: f64::NAN,
             }],
         };
-        let wit::Input::Command((3, wit::Command::Record(batch))) =
-            input(Input::Command(CommandId(3), GuestCommand::Record(record)))
-        else {
+        let wit::Input::Command((3, wit::Command::Record(batch))) = input(
+            Input::Command(CommandId(3), GuestCommand::Record(record)),
+            "0",
+        ) else {
             panic!("a batch")
         };
         assert!(batch.samples[0].value.is_nan());

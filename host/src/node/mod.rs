@@ -95,7 +95,7 @@ fn report(reply: Result<GuestReply, crate::collector::Unavailable>) {
             tracing::debug!(error, "the collector refused the node source")
         }
         // While there is no collector, there is nothing to feed.
-        Ok(GuestReply::Http(_)) | Err(_) => {}
+        Ok(GuestReply::Http(_) | GuestReply::Changed(_)) | Err(_) => {}
     }
 }
 

@@ -1,0 +1,307 @@
+//! The configuration in the words of the component border. What is not ours to say, such as
+//! addresses, is not in it.
+
+use std::time::Duration;
+
+use tidegate_core::{
+    Config, Limits, ParamType, SourceConfig, SourceKind, TemplateConfig, TemplateKind, Thresholds,
+};
+
+use super::wit;
+
+pub(in super::super) fn config(config: &Config, version: &str) -> wit::Config {
+    wit::Config {
+        sources: config.sources.iter().map(source).collect(),
+        cache: wit::CacheConfig {
+            enabled: config.cache.enabled,
+            bytes_max: config.cache.bytes_max as u64,
+            cleanup_interval_ms: ms(config.cache.cleanup_interval),
+        },
+        local: wit::LocalConfig {
+            series_max: config.local.series_max as u64,
+            points_max: config.local.points_max as u64,
+            expire_after_ms: ms(config.local.expire_after),
+            lookback_ms: ms(config.local.lookback),
+        },
+        limits: limits(&config.limits),
+        seed: config.seed,
+        version: version.to_owned(),
+    }
+}
+
+fn limits(limits: &Limits) -> wit::Limits {
+    wit::Limits {
+        query_bytes_max: limits.query_bytes_max as u64,
+        fetches_per_source_max: limits.fetches_per_source_max as u64,
+        queue_per_source_max: limits.queue_per_source_max as u64,
+        askers_per_fetch_max: limits.askers_per_fetch_max as u64,
+        samples_per_record_max: limits.samples_per_record_max as u64,
+        settled_age_max_ms: ms(limits.settled_age_max),
+        settle_ms: ms(limits.settle),
+    }
+}
+
+fn source(source: &SourceConfig) -> wit::SourceConfig {
+    wit::SourceConfig {
+        name: source.name.clone(),
+        kind: match source.kind {
+            SourceKind::Push => wit::SourceKind::Push,
+            SourceKind::Scrape => wit::SourceKind::Scrape,
+            SourceKind::Plugin => wit::SourceKind::Plugin,
+            // The configuration of this host has no other kinds.
+            SourceKind::Prometheus | _ => wit::SourceKind::Prometheus,
+        },
+        ttl_ms: ms(source.ttl),
+        timeout_ms: ms(source.timeout),
+        thresholds: thresholds(source.thresholds),
+        probe_interval_ms: ms(source.probe_interval),
+        targets: source.targets.clone(),
+        refusal_ttl_ms: ms(source.refusal_ttl),
+        fetch_interval_ms: ms(source.fetch_interval),
+        idle_after_ms: ms(source.idle_after),
+        ttl_max_ms: source.ttl_max.map(ms),
+        align: source.align,
+        retry: wit::RetryConfig {
+            retries_max: source.retry.retries_max,
+            backoff_ms: ms(source.retry.backoff),
+            factor: source.retry.factor,
+            backoff_max_ms: ms(source.retry.backoff_max),
+        },
+        retry_budget: wit::RetryBudget {
+            ratio_percent: source.retry_budget.ratio_percent,
+            floor: source.retry_budget.floor,
+        },
+        breaker: wit::BreakerConfig {
+            failures_max: source.breaker.failures_max,
+            open_ms: ms(source.breaker.open),
+            open_max_ms: ms(source.breaker.open_max),
+        },
+        templates: source.templates.iter().map(template).collect(),
+    }
+}
+
+fn thresholds(thresholds: Thresholds) -> wit::Thresholds {
+    wit::Thresholds {
+        fresh_below_ms: ms(thresholds.fresh_below),
+        warn_past_ms: ms(thresholds.warn_past),
+        unavailable_past_ms: ms(thresholds.unavailable_past),
+    }
+}
+
+pub(super) fn template(template: &TemplateConfig) -> wit::TemplateConfig {
+    let param = |param: &tidegate_core::ParamConfig| wit::ParamConfig {
+        name: param.name.clone(),
+        kind: match param.kind {
+            ParamType::Metric => wit::ParamType::Metric,
+            ParamType::Label => wit::ParamType::Label,
+            ParamType::Number => wit::ParamType::Number,
+        },
+    };
+    wit::TemplateConfig {
+        name: template.name.clone(),
+        kind: match template.kind {
+            TemplateKind::PromQl => wit::TemplateKind::Promql,
+            TemplateKind::Metric => wit::TemplateKind::Metric,
+        },
+        text: template.text.clone(),
+        params: template.params.iter().map(param).collect(),
+        ttl_ms: template.ttl.map(ms),
+        thresholds: template.thresholds.map(thresholds),
+        description: template.description.clone(),
+    }
+}
+
+/// Whole milliseconds; what is shorter but not zero stays at least one.
+pub(super) fn ms(duration: Duration) -> u64 {
+    let whole = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if whole == 0 && !duration.is_zero() {
+        1
+    } else {
+        whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::{
+        BreakerConfig, CacheConfig, LocalConfig, ParamConfig, RetryBudgetConfig, RetryConfig,
+    };
+
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Nothing here is a default, and no two numbers are the same.
+    fn every_field() -> SourceConfig {
+        SourceConfig {
+            kind: SourceKind::Scrape,
+            ttl: Duration::from_millis(1),
+            timeout: Duration::from_micros(2_500),
+            thresholds: Thresholds {
+                fresh_below: s(3),
+                warn_past: s(4),
+                unavailable_past: s(5),
+            },
+            probe_interval: s(6),
+            targets: vec!["a".into(), "b".into()],
+            refusal_ttl: s(7),
+            fetch_interval: s(8),
+            idle_after: s(9),
+            ttl_max: Some(s(10)),
+            align: true,
+            retry: RetryConfig {
+                retries_max: 11,
+                backoff: s(12),
+                factor: 13,
+                backoff_max: s(14),
+            },
+            retry_budget: RetryBudgetConfig {
+                ratio_percent: 15,
+                floor: 16,
+            },
+            breaker: BreakerConfig {
+                failures_max: 17,
+                open: s(18),
+                open_max: s(19),
+            },
+            templates: vec![TemplateConfig {
+                name: "t".into(),
+                kind: TemplateKind::Metric,
+                text: "up".into(),
+                params: vec![ParamConfig {
+                    name: "l".into(),
+                    kind: ParamType::Label,
+                }],
+                ttl: Some(s(20)),
+                thresholds: Some(Thresholds {
+                    fresh_below: s(21),
+                    warn_past: s(22),
+                    unavailable_past: s(23),
+                }),
+                description: "d".into(),
+            }],
+            ..SourceConfig::prometheus("pods")
+        }
+    }
+
+    #[test]
+    fn a_source_crosses_with_every_field() {
+        let crossed = source(&every_field());
+        assert_eq!(
+            (crossed.kind, crossed.name.as_str()),
+            (wit::SourceKind::Scrape, "pods")
+        );
+        let thresholds = &crossed.thresholds;
+        assert_eq!(
+            [
+                crossed.ttl_ms,
+                crossed.timeout_ms,
+                thresholds.fresh_below_ms,
+                thresholds.warn_past_ms,
+                thresholds.unavailable_past_ms,
+                crossed.probe_interval_ms,
+                crossed.refusal_ttl_ms,
+                crossed.fetch_interval_ms,
+                crossed.idle_after_ms,
+                crossed.ttl_max_ms.unwrap(),
+            ],
+            [
+                1, 2, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 10_000
+            ]
+        );
+        assert!(crossed.align && crossed.targets == ["a", "b"]);
+        let (retry, breaker) = (crossed.retry, crossed.breaker);
+        assert_eq!(
+            (
+                retry.retries_max,
+                retry.backoff_ms,
+                retry.factor,
+                retry.backoff_max_ms
+            ),
+            (11, 12_000, 13, 14_000)
+        );
+        assert_eq!(
+            (
+                crossed.retry_budget.ratio_percent,
+                crossed.retry_budget.floor
+            ),
+            (15, 16)
+        );
+        assert_eq!(
+            (breaker.failures_max, breaker.open_ms, breaker.open_max_ms),
+            (17, 18_000, 19_000)
+        );
+        let template = &crossed.templates[0];
+        assert_eq!(
+            (template.ttl_ms, template.params[0].kind),
+            (Some(20_000), wit::ParamType::Label)
+        );
+        assert_eq!(template.thresholds.as_ref().unwrap().warn_past_ms, 22_000);
+    }
+
+    #[test]
+    fn the_whole_crosses_with_its_bounds_and_its_seed() {
+        let whole = Config {
+            sources: vec![SourceConfig::push("p")],
+            cache: CacheConfig {
+                enabled: false,
+                bytes_max: 1,
+                cleanup_interval: s(2),
+            },
+            local: LocalConfig {
+                series_max: 3,
+                points_max: 4,
+                expire_after: s(5),
+                lookback: s(6),
+            },
+            limits: Limits {
+                query_bytes_max: 7,
+                fetches_per_source_max: 8,
+                queue_per_source_max: 9,
+                askers_per_fetch_max: 10,
+                samples_per_record_max: 11,
+                settled_age_max: s(12),
+                settle: s(13),
+            },
+            seed: u64::MAX,
+        };
+        let crossed = config(&whole, "1.2.3");
+        assert_eq!(crossed.sources[0].kind, wit::SourceKind::Push);
+        let (cache, local, limits) = (crossed.cache, crossed.local, crossed.limits);
+        assert_eq!([cache.bytes_max, cache.cleanup_interval_ms], [1, 2_000]);
+        assert_eq!(
+            [
+                local.series_max,
+                local.points_max,
+                local.expire_after_ms,
+                local.lookback_ms
+            ],
+            [3, 4, 5_000, 6_000]
+        );
+        assert_eq!(
+            [
+                limits.query_bytes_max,
+                limits.fetches_per_source_max,
+                limits.queue_per_source_max,
+                limits.askers_per_fetch_max,
+                limits.samples_per_record_max,
+                limits.settled_age_max_ms,
+                limits.settle_ms
+            ],
+            [7, 8, 9, 10, 11, 12_000, 13_000]
+        );
+        assert_eq!(
+            (cache.enabled, crossed.seed, &*crossed.version),
+            (false, u64::MAX, "1.2.3")
+        );
+    }
+
+    #[test]
+    fn what_is_short_but_not_nothing_stays_so() {
+        assert_eq!(ms(Duration::from_nanos(1)), 1);
+        assert_eq!(ms(Duration::ZERO), 0);
+        assert_eq!(ms(Duration::MAX), u64::MAX);
+    }
+}

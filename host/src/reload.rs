@@ -1,0 +1,87 @@
+//! A new configuration for a host that runs: all of it is applied, or nothing.
+
+use tidegate_api::Change;
+use tidegate_client::native::{Addresses, HttpTransport};
+use tidegate_core::Invalidation;
+
+use crate::collector::{ReloadError, SharedCollector};
+use crate::config::HostConfig;
+use crate::guest::GuestCommand;
+
+/// Applies new configurations to a running host.
+#[derive(Debug)]
+pub struct Reloader {
+    collector: SharedCollector,
+    transport: HttpTransport,
+    running: HostConfig,
+}
+
+impl Reloader {
+    pub(crate) fn new(
+        collector: SharedCollector,
+        transport: HttpTransport,
+        running: HostConfig,
+    ) -> Self {
+        Self {
+            collector,
+            transport,
+            running,
+        }
+    }
+
+    /// Applies `config`, and keeps what is cached and still valid: the answers of sources that
+    /// remain where they are. What cannot change while the host runs (where it listens, the node
+    /// source, the bounds of Tidegate's own series, the seed) stays as it is; a difference is
+    /// logged.
+    ///
+    /// # Errors
+    /// What is wrong with it, and then nothing changes; or the host is ending.
+    pub async fn apply(&mut self, config: HostConfig) -> Result<(), ReloadError> {
+        let config = self.fixed(config);
+        config.check().map_err(ReloadError::Config)?;
+        let (before, after) = (self.running.addresses(), config.addresses());
+        // A source that is new must be found by its first fetch.
+        self.transport.set_addresses(after.clone());
+        if let Err(error) = self.collector.reload(config.collector()).await {
+            self.transport.set_addresses(before);
+            return Err(error);
+        }
+        self.forget_moved(&config, &before, &after).await;
+        self.running = config;
+        Ok(())
+    }
+
+    /// `config` with what stays as it is until the next start.
+    fn fixed(&self, config: HostConfig) -> HostConfig {
+        let running = &self.running;
+        for (what, changed) in [
+            ("listen", config.listen != running.listen),
+            ("node", config.node != running.node),
+            ("local", config.local != running.local),
+        ] {
+            if changed {
+                tracing::warn!("a new value of `{what}` takes effect at the next start");
+            }
+        }
+        HostConfig {
+            listen: running.listen,
+            node: running.node,
+            local: running.local,
+            seed: running.seed,
+            ..config
+        }
+    }
+
+    /// What a source said at another address, another backend may have said.
+    async fn forget_moved(&self, config: &HostConfig, before: &Addresses, after: &Addresses) {
+        for source in &config.sources {
+            let name = &source.config.name;
+            if before.agrees(after, name) {
+                continue;
+            }
+            let forget = Change::Invalidate(Invalidation::Source(name.clone()));
+            // A guest that breaks has forgotten everything.
+            let _ = self.collector.call(GuestCommand::Change(forget)).await;
+        }
+    }
+}
