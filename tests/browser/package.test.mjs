@@ -51,7 +51,15 @@ const ANSWERS = {
     response.end();
   },
   never: () => {},
+  flaky: (response, nth) => {
+    if (nth > 1) return json(response, 200, VECTOR);
+    response.writeHead(503, { "retry-after": "1" });
+    response.end();
+  },
 };
+
+/** What the server says under paths that are no API. */
+const TEXTS = { "/metrics": "up 1\nother 2\n" };
 
 function success(resultType, result) {
   return { status: "success", data: { resultType, result } };
@@ -77,8 +85,9 @@ before(async () => {
     response.on("close", () => (entry.gone = !response.writableFinished));
     heard.push(entry);
     const answer = ANSWERS[entry.query];
-    if (answer === undefined) json(response, 200, success("vector", []));
-    else answer(response);
+    if (entry.path in TEXTS) response.end(TEXTS[entry.path]);
+    else if (answer === undefined) json(response, 200, success("vector", []));
+    else answer(response, fetches(entry.query).length);
   });
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
   url = `http://127.0.0.1:${server.address().port}`;
@@ -112,7 +121,7 @@ async function failure(promise) {
 const fetches = (query) => heard.filter((entry) => entry.query === query);
 
 async function until(what, condition) {
-  for (let tries = 0; tries < 200; tries += 1) {
+  for (let tries = 0; tries < 1_000; tries += 1) {
     if (condition()) return;
     await new Promise((wake) => setTimeout(wake, 10));
   }
@@ -212,7 +221,8 @@ test("what the source refuses is passed on in its words", () =>
   }));
 
 test("a source that fails is unavailable, and the message says how", async () => {
-  await withTidegate({ sources: { prom: url, dead: "http://127.0.0.1:1" } }, async (tidegate) => {
+  const once = (url) => ({ url, retriesMax: 0 });
+  await withTidegate({ sources: { prom: once(url), dead: once("http://127.0.0.1:1") } }, async (tidegate) => {
     for (const [query, words] of [
       ["nonsense", /did not answer as Prometheus/],
       ["cut", /connection lost/],
@@ -253,6 +263,10 @@ test("wrong options are refused before anything is fetched", async () => {
     [{ sources: { prom: url }, cacheBytes: 1 }, /"cacheBytes"/],
     [{ sources: { prom: { url, ttlMS: 1 } } }, /source prom.*"ttlMS"/],
     [{ sources: { prom: {} } }, /prom needs a url/],
+    [{ sources: { pods: { targets: {} } } }, /pods needs targets/],
+    [{ sources: { pods: { url, targets: { a: url } } } }, /either a url or targets/],
+    [{ sources: { pods: { targets: { a: "http://user:secret@" } } } }, /pods, target "a".*not a URL/],
+    [{ sources: { prom: { url, retriesMax: -1 } } }, /retriesMax/],
     [{ sources: { prom: "prometheus:9090" } }, /prom.*http/],
     [{ sources: { prom: "http://user:secret@" } }, /prom.*not a URL/],
     [{ sources: { prom: `${url}/?token=secret` } }, /prom.*'\?'/],
@@ -270,6 +284,57 @@ test("wrong options are refused before anything is fetched", async () => {
     assert.doesNotMatch(error.message, /secret/);
   }
 });
+
+test("several sources are asked at once, and one that fails is a warning", () =>
+  withTidegate({ sources: { east: url, west: { url, retriesMax: 0 } } }, async (tidegate) => {
+    const answer = await tidegate.query("up", { sources: ["east", "west"] });
+    assert.deepEqual(answer.metrics.map(({ job, source }) => `${job} ${source}`), ["a east", "b east", "a west", "b west"]);
+    assert.equal((await tidegate.query("up", { sources: "west" })).provenance, "hit");
+    const error = await failure(tidegate.query("up", { source: "east", sources: ["west"] }));
+    assert.match(error.message, /either source or sources/);
+  }));
+
+test("targets are scraped, and their series told apart", () => {
+  const targets = { a: `${url}/metrics`, b: `${url}/metrics?module=x` };
+  return withTidegate({ sources: { pods: { targets } } }, async (tidegate) => {
+    const answer = await tidegate.query("up");
+    assert.deepEqual(answer.metrics, [{ __name__: "up", target: "a" }, { __name__: "up", target: "b" }]);
+    assert.deepEqual(answer.values, Float64Array.of(1, 1));
+    const { headers } = heard.findLast((entry) => entry.path === "/metrics");
+    assert.equal(headers.accept, "text/plain;version=0.0.4");
+  });
+});
+
+test("answers are forgotten on demand", () =>
+  withTidegate({}, async (tidegate) => {
+    const { key } = await tidegate.query("up");
+    assert.equal(await tidegate.invalidate({ key }), 1);
+    assert.equal((await tidegate.query("up")).provenance, "miss");
+    assert.equal(await tidegate.invalidate({ source: "elsewhere" }), 0);
+    assert.equal(await tidegate.invalidate({ all: true }), 1);
+    assert.equal((await failure(tidegate.invalidate({}))).kind, "config");
+    assert.equal((await failure(tidegate.invalidate({ keys: [key] }))).kind, "config");
+  }));
+
+test("what is read is kept warm until it is untracked", () =>
+  withTidegate({ sources: { prom: { url, ttlMs: 10, fetchIntervalMs: 20 } } }, async (tidegate) => {
+    const { key } = await tidegate.query("warm");
+    await until("another fetch for the same ask", () => fetches("warm").length >= 2);
+    assert.equal(await tidegate.untrack(key), true);
+    assert.equal(await tidegate.untrack(key), false);
+    const { length } = fetches("warm");
+    // The collector refreshes no key more often than once a second.
+    await new Promise((wake) => setTimeout(wake, 1_200));
+    assert.equal(fetches("warm").length, length);
+  }));
+
+test("a source in trouble is asked again, when it says", () =>
+  withTidegate({ sources: { prom: { url, retryBackoffMs: 1 } } }, async (tidegate) => {
+    const began = performance.now();
+    assert.equal((await tidegate.query("flaky")).values[0], 1);
+    assert.ok(performance.now() - began >= 990, "Retry-After");
+    assert.equal(fetches("flaky").length, 2);
+  }));
 
 test("events reach the listener, and one that throws does no harm", async () => {
   const events = [];

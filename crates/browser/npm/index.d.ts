@@ -9,15 +9,24 @@ export type Provenance = "hit" | "stale" | "miss" | "coalesced" | "stale-on-erro
 /** Label names and values of one series; the metric's name stands under `__name__`. */
 export type Labels = Record<string, string>;
 
-/** A source that speaks the Prometheus HTTP API. */
+/** A source: with `url` one that speaks the Prometheus HTTP API, with `targets` one that is scraped. */
 export interface SourceOptions {
   /**
    * Base URL; `/api/v1/query` is appended to its path. In a page or worker it may be relative to that. A user and
    * password in it are sent as basic authorization, and appear in no error or event.
    */
-  url: string;
+  url?: string;
+  /**
+   * In place of `url`: the URLs of texts in Prometheus' exposition format, by name. Asked for a selector, all are
+   * fetched, at most 10 at once, and each series gets its target's name as label `target`.
+   */
+  targets?: Record<string, string>;
   /** How long an answer counts as a hit. Default 30,000. */
   ttlMs?: number;
+  /** Up to where the ttl widens while values stand still. Default: it stays as it is. */
+  ttlMaxMs?: number;
+  /** How long a refusal, such as of a wrong query, is remembered; 0 remembers none. Default 5,000. */
+  refusalTtlMs?: number;
   /** How long a fetch may take. Default 10,000. */
   timeoutMs?: number;
   /** Data below this age is fresh. Default 60,000. */
@@ -28,6 +37,27 @@ export interface SourceOptions {
   unavailablePastMs?: number;
   /** Silence after which the source is asked whether it is there; 0 never asks. Default 0. */
   probeIntervalMs?: number;
+  /**
+   * How often what was asked is fetched again in the background, so that the next ask need not wait; 0 never does,
+   * and it is once a second at the most. It ends `idleAfterMs` after the last ask, by `untrack` or by `close`. Default 30,000.
+   */
+  fetchIntervalMs?: number;
+  /** How long after the last ask. Default 300,000. */
+  idleAfterMs?: number;
+  /** Whether those fetches fall just after the source's data can be new, which is learned. Default false. */
+  align?: boolean;
+  /** Tries after the first, for what the network or a source in trouble does; 0 never retries. Default 3. */
+  retriesMax?: number;
+  /** The longest wait before the first retry; doubles with every one. All lies within `timeoutMs`. Default 1,000. */
+  retryBackoffMs?: number;
+  /** No wait is longer, whatever the source asks for. Default 30,000. */
+  retryBackoffMaxMs?: number;
+  /** Failures in a row after which the source is left alone for a while; 0 never leaves it alone. Default 5. */
+  breakerFailuresMax?: number;
+  /** For how long at first; doubles as long as it keeps failing. Default 10,000. */
+  breakerOpenMs?: number;
+  /** And at the longest. Default 120,000. */
+  breakerOpenMaxMs?: number;
 }
 
 /** Something worth a line in a log. */
@@ -52,6 +82,11 @@ export interface TidegateOptions {
 export interface QueryOptions {
   /** The source's name. Default: the first source. */
   source?: string;
+  /**
+   * In place of `source`: several, whose answers are merged, their series told apart by a label `source`. One that
+   * fails is a warning; only if all fail is it an error.
+   */
+  sources?: string | string[];
   /** The instant asked about, in milliseconds since 1970. Default: now. */
   timeMs?: number;
   /** The oldest data that will do, by its own instant. Default: the source's ttl decides. */
@@ -60,6 +95,20 @@ export interface QueryOptions {
   allowStale?: boolean;
   /** How long to wait. Default and cap: the source's timeout. */
   timeoutMs?: number;
+}
+
+/** What `invalidate` is to forget: one of these, or `source` with `template`. */
+export interface InvalidateOptions {
+  /** The answer with this key; answers carry theirs. */
+  key?: string;
+  /** All answers whose keys begin so. */
+  prefix?: string;
+  /** All answers of this source… */
+  source?: string;
+  /** …or only those of this template of it. */
+  template?: string;
+  /** All there are. */
+  all?: true;
 }
 
 export interface WatchOptions extends QueryOptions {
@@ -167,6 +216,13 @@ export class Tidegate {
   query(expr: string, options?: QueryOptions): Promise<Answer>;
   /** Asks again and again, and says each answer or error to the listener. */
   watch(expr: string, options: WatchOptions, listener: (answer: Answer | TidegateError) => void): Watch;
+  /**
+   * Forgets answers, says how many. What is being fetched for them is fetched anew, so that nobody gets data from
+   * before.
+   */
+  invalidate(what: InvalidateOptions): Promise<number>;
+  /** Stops fetching a key in the background until it is asked for again; says whether it was. */
+  untrack(key: string): Promise<boolean>;
   /**
    * Ends every watch, cancels every fetch; pending and later queries reject with kind `closed`. Until then timers
    * keep a Node process alive.

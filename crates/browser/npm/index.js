@@ -5,10 +5,13 @@ import init, { Core, perSecond as rates } from "./tidegate.js";
 const EVERY_MS_DEFAULT = 15_000;
 
 const SOURCE_OPTIONS = [
-  "url", "ttlMs", "timeoutMs", "freshBelowMs", "warnPastMs", "unavailablePastMs", "probeIntervalMs",
+  "url", "targets", "ttlMs", "ttlMaxMs", "refusalTtlMs", "timeoutMs", "freshBelowMs", "warnPastMs",
+  "unavailablePastMs", "probeIntervalMs", "fetchIntervalMs", "idleAfterMs", "align", "retriesMax", "retryBackoffMs",
+  "retryBackoffMaxMs", "breakerFailuresMax", "breakerOpenMs", "breakerOpenMaxMs",
 ];
 const CREATE_OPTIONS = ["sources", "cacheBytesMax", "onEvent"];
-const QUERY_OPTIONS = ["source", "timeMs", "maxAgeMs", "allowStale", "timeoutMs"];
+const QUERY_OPTIONS = ["source", "sources", "timeMs", "maxAgeMs", "allowStale", "timeoutMs"];
+const INVALIDATE_OPTIONS = ["key", "prefix", "source", "template", "all"];
 
 export class TidegateError extends Error {
   constructor(kind, message, source, status) {
@@ -57,6 +60,23 @@ export class Tidegate {
     this.#watches.add(watch);
     watch.start();
     return { stop: () => watch.stop() };
+  }
+
+  async invalidate(what) {
+    known(what, INVALIDATE_OPTIONS, "invalidate");
+    try {
+      return await this.#core.invalidate(what ?? {});
+    } catch (error) {
+      throw tidegateError(error);
+    }
+  }
+
+  async untrack(key) {
+    try {
+      return await this.#core.untrack(String(key));
+    } catch (error) {
+      throw tidegateError(error);
+    }
   }
 
   close() {
@@ -115,10 +135,20 @@ function checked(options) {
   const sources = Object.entries(options.sources).map(([name, source]) => {
     if (typeof source === "string") return [name, { url: source }];
     known(source, SOURCE_OPTIONS, `source ${name}`);
+    if (source?.targets !== undefined) return [name, { ...source, targets: targetPairs(name, source.targets) }];
     if (typeof source?.url !== "string") throw new TidegateError("config", `source ${name} needs a url`);
     return [name, source];
   });
   return { sources, cacheBytesMax: options.cacheBytesMax };
+}
+
+/** Targets as pairs of name and URL, in the order in which they were written. */
+function targetPairs(name, targets) {
+  const pairs = targets !== null && typeof targets === "object" ? Object.entries(targets) : [];
+  if (pairs.length === 0 || pairs.some(([, url]) => typeof url !== "string")) {
+    throw new TidegateError("config", `source ${name} needs targets: { name: url }`);
+  }
+  return pairs;
 }
 
 /** Refuses an option that nobody reads: it is a slip of the pen. */

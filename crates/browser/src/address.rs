@@ -1,5 +1,7 @@
 //! Where a source lives, and the credentials it wants.
 
+use std::collections::BTreeMap;
+
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use web_sys::Url;
 
@@ -13,9 +15,36 @@ extern "C" {
     fn percent_decode(text: &str) -> Result<String, JsValue>;
 }
 
-/// A source's base address. `fetch` takes no URL with credentials, so they travel in a header.
+/// The addresses of sources, and of the targets of those that are scraped.
+#[derive(Default)]
+pub(crate) struct Addresses {
+    sources: BTreeMap<String, Address>,
+    targets: BTreeMap<String, BTreeMap<String, Address>>,
+}
+
+impl Addresses {
+    pub(crate) fn insert(&mut self, source: &str, address: Address) {
+        self.sources.insert(source.to_owned(), address);
+    }
+
+    pub(crate) fn insert_target(&mut self, source: &str, target: &str, address: Address) {
+        let targets = self.targets.entry(source.to_owned()).or_default();
+        targets.insert(target.to_owned(), address);
+    }
+
+    /// The address of a source, or of one of its targets.
+    pub(crate) fn find(&self, source: &str, target: Option<&str>) -> Option<&Address> {
+        match target {
+            None => self.sources.get(source),
+            Some(target) => self.targets.get(source)?.get(target),
+        }
+    }
+}
+
+/// A source's base address, or a target's. `fetch` takes no URL with credentials, so they travel
+/// in a header.
 pub(crate) struct Address {
-    /// Origin and path, without a slash at the end.
+    /// Origin and path, without a slash at the end; a target's as it is, with its query.
     base: String,
     pub(crate) authorization: Option<String>,
 }
@@ -25,36 +54,46 @@ impl Address {
     ///
     /// The error does not repeat the URL, which may hold a password.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        let url = match page() {
-            Some(page) => Url::new_with_base(text, &page),
-            None => Url::new(text),
-        };
-        let url =
-            url.map_err(|_| "its url is not a URL; expected something like http://127.0.0.1:9090")?;
-        if !matches!(url.protocol().as_str(), "http:" | "https:") {
-            return Err("its url must begin with http:// or https://");
-        }
+        let url = read(text)?;
         if !url.search().is_empty() || !url.hash().is_empty() {
             return Err("its url must end with its path: remove what follows '?' or '#'");
         }
+        let path = url.pathname();
+        Self::of(&url, path.trim_end_matches('/'))
+    }
+
+    /// Reads the URL of a target's text, which may have a query.
+    pub(crate) fn parse_target(text: &str) -> Result<Self, &'static str> {
+        let url = read(text)?;
+        Self::of(&url, &format!("{}{}", url.pathname(), url.search()))
+    }
+
+    fn of(url: &Url, path: &str) -> Result<Self, &'static str> {
         let authorization = authorization(&url.username(), &url.password())?;
-        let base = format!(
-            "{}//{}{}",
-            url.protocol(),
-            url.host(),
-            url.pathname().trim_end_matches('/')
-        );
         Ok(Self {
-            base,
+            base: format!("{}//{}{path}", url.protocol(), url.host()),
             authorization,
         })
     }
 
-    /// Where `path`, which begins with a slash, is found below the base.
+    /// Where `path`, which begins with a slash or is empty for a target, is found below the base.
     pub(crate) fn join(&self, path: &str, query: &str) -> String {
         let mark = if query.is_empty() { "" } else { "?" };
         format!("{}{path}{mark}{query}", self.base)
     }
+}
+
+fn read(text: &str) -> Result<Url, &'static str> {
+    let url = match page() {
+        Some(page) => Url::new_with_base(text, &page),
+        None => Url::new(text),
+    };
+    let url =
+        url.map_err(|_| "its url is not a URL; expected something like http://127.0.0.1:9090")?;
+    if !matches!(url.protocol().as_str(), "http:" | "https:") {
+        return Err("its url must begin with http:// or https://");
+    }
+    Ok(url)
 }
 
 /// The address of the page or worker script, where there is one.

@@ -1,21 +1,18 @@
 //! The collector as JavaScript holds it.
 
-use std::collections::BTreeMap;
-
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable};
 use js_sys::{Function, Promise};
-use tidegate_api::{Command, Front, Reply};
+use tidegate_api::{Change, Command, Front, Reply};
 use tidegate_client::{Clock, Handle, driver};
 use tidegate_core::{Event, Level};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::{future_to_promise, spawn_local};
 
-use crate::address::Address;
 use crate::clock::GlobalClock;
 use crate::object::Record;
-use crate::options::{self, CreateOptions, QueryOptions};
+use crate::options::{self, CreateOptions, InvalidateOptions, QueryOptions};
 use crate::transport::FetchTransport;
 use crate::{answer, failure};
 
@@ -38,13 +35,7 @@ impl Core {
     pub fn new(options: JsValue, on_event: Option<Function>) -> Result<Self, JsValue> {
         let options: CreateOptions = options::read_whole(options).map_err(failure::config)?;
         let config = options.config().map_err(failure::config)?;
-        let mut sources = BTreeMap::new();
-        for (name, source) in &options.sources {
-            let address = Address::parse(&source.url);
-            let address =
-                address.map_err(|error| failure::config(format!("source {name}: {error}")))?;
-            sources.insert(name.clone(), address);
-        }
+        let addresses = options.addresses().map_err(failure::config)?;
         let clock = GlobalClock;
         let front =
             Front::new(config, env!("CARGO_PKG_VERSION"), clock.now()).map_err(failure::config)?;
@@ -54,7 +45,7 @@ impl Core {
                 let _ = on_event.call1(&JsValue::UNDEFINED, &event_object(&event));
             }
         };
-        let (handle, run) = driver(front, FetchTransport { sources }, clock, observer);
+        let (handle, run) = driver(front, FetchTransport { addresses }, clock, observer);
         let (running, registration) = AbortHandle::new_pair();
         spawn_local(Abortable::new(run, registration).map(drop));
         Ok(Self { handle, running })
@@ -73,9 +64,43 @@ impl Core {
         })
     }
 
+    /// Forgets answers; gives how many.
+    pub fn invalidate(&self, what: JsValue) -> Promise {
+        let what = options::read_whole(what).and_then(InvalidateOptions::invalidation);
+        let change = what.map(Change::Invalidate).map_err(failure::config);
+        self.change(change, |count| JsValue::from_f64(count as f64))
+    }
+
+    /// Stops keeping a key warm; gives whether it was.
+    pub fn untrack(&self, key: String) -> Promise {
+        self.change(Ok(Change::Untrack { key }), |count| {
+            JsValue::from_bool(count > 0)
+        })
+    }
+
     /// Ends the collector: fetches are given up, whoever waits is told that it is closed.
     pub fn close(&self) {
         self.running.abort();
+    }
+}
+
+impl Core {
+    fn change(
+        &self,
+        change: Result<Change, JsValue>,
+        shown: impl FnOnce(usize) -> JsValue + 'static,
+    ) -> Promise {
+        let handle = self.handle.clone();
+        future_to_promise(async move {
+            match handle.call(Command::Change(change?)).await {
+                Ok(Reply::Changed(Ok(count))) => Ok(shown(count)),
+                Ok(Reply::Changed(Err(error))) => Err(failure::config(error)),
+                Ok(Reply::Answer(_) | Reply::Http(_) | Reply::Recorded(_)) => {
+                    unreachable!("a machine replies to a change with its outcome")
+                }
+                Err(closed) => Err(failure::query(&closed.into())),
+            }
+        })
     }
 }
 

@@ -60,7 +60,7 @@ fn blame(error: &QueryError) -> Blame<'_> {
         | QueryError::QueryTooLong { .. }
         | QueryError::Parse { .. }
         | QueryError::BadParameter { .. } => of("bad-data", None),
-        QueryError::Unsupported { .. } => of("execution", None),
+        QueryError::Unsupported { .. } | QueryError::Unmergeable { .. } => of("execution", None),
         QueryError::Upstream {
             source,
             status,
@@ -76,9 +76,10 @@ fn blame(error: &QueryError) -> Blame<'_> {
             error: FetchError::Timeout { .. },
         }
         | QueryError::Timeout { source, .. } => of("timeout", Some(source)),
-        QueryError::Garbled { source, .. } | QueryError::Unreachable { source, .. } => {
-            of("unavailable", Some(source))
-        }
+        QueryError::Garbled { source, .. }
+        | QueryError::GarbledText { source, .. }
+        | QueryError::BreakerOpen { source, .. }
+        | QueryError::Unreachable { source, .. } => of("unavailable", Some(source)),
         QueryError::Overloaded { source, .. } => of("overloaded", Some(source)),
         // A kind that a later collector adds is at least not the asker's fault.
         _ => of("unavailable", None),

@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tidegate_core::{Ask, CacheConfig, Config, SourceConfig, Thresholds, UnixMillis};
+use tidegate_core::{
+    Ask, BreakerConfig, CacheConfig, Config, Invalidation, RetryConfig, SourceConfig, SourceKind,
+    Thresholds, UnixMillis,
+};
 use wasm_bindgen::JsValue;
+
+use crate::address::{Address, Addresses};
 
 /// Options of `create`, as `index.js` passes them on: the sources in order.
 #[derive(Deserialize)]
@@ -16,16 +21,29 @@ pub(crate) struct CreateOptions {
 }
 
 /// One source's options.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SourceOptions {
-    pub(crate) url: String,
+    url: Option<String>,
+    /// Names and addresses, in order.
+    targets: Option<Vec<(String, String)>>,
     ttl_ms: Option<f64>,
+    ttl_max_ms: Option<f64>,
+    refusal_ttl_ms: Option<f64>,
     timeout_ms: Option<f64>,
     fresh_below_ms: Option<f64>,
     warn_past_ms: Option<f64>,
     unavailable_past_ms: Option<f64>,
     probe_interval_ms: Option<f64>,
+    fetch_interval_ms: Option<f64>,
+    idle_after_ms: Option<f64>,
+    align: Option<bool>,
+    retries_max: Option<f64>,
+    retry_backoff_ms: Option<f64>,
+    retry_backoff_max_ms: Option<f64>,
+    breaker_failures_max: Option<f64>,
+    breaker_open_ms: Option<f64>,
+    breaker_open_max_ms: Option<f64>,
 }
 
 /// Options of `query`.
@@ -33,10 +51,50 @@ pub(crate) struct SourceOptions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct QueryOptions {
     source: Option<String>,
+    sources: Option<Names>,
     time_ms: Option<f64>,
     max_age_ms: Option<f64>,
     allow_stale: Option<bool>,
     timeout_ms: Option<f64>,
+}
+
+/// One name or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Names {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// What `invalidate` is given.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InvalidateOptions {
+    key: Option<String>,
+    prefix: Option<String>,
+    source: Option<String>,
+    template: Option<String>,
+    all: Option<bool>,
+}
+
+impl InvalidateOptions {
+    /// What is to be forgotten.
+    pub(crate) fn invalidation(self) -> Result<Invalidation, String> {
+        let all = self.all.unwrap_or(false);
+        match (self.key, self.prefix, self.source, self.template, all) {
+            (Some(key), None, None, None, false) => Ok(Invalidation::Key(key)),
+            (None, Some(prefix), None, None, false) => Ok(Invalidation::Prefix(prefix)),
+            (None, None, Some(source), None, false) => Ok(Invalidation::Source(source)),
+            (None, None, Some(source), Some(template), false) => {
+                Ok(Invalidation::Template { source, template })
+            }
+            (None, None, None, None, true) => Ok(Invalidation::All),
+            _ => Err(
+                "invalidate needs one of key, prefix, source and all, or source and template"
+                    .into(),
+            ),
+        }
+    }
 }
 
 /// Reads options; an absent object is one without any.
@@ -53,6 +111,23 @@ pub(crate) fn read_whole<T: DeserializeOwned>(options: JsValue) -> Result<T, Str
 }
 
 impl CreateOptions {
+    /// Where the sources and their targets live.
+    pub(crate) fn addresses(&self) -> Result<Addresses, String> {
+        let mut addresses = Addresses::default();
+        for (name, source) in &self.sources {
+            let blame = |error| format!("source {name}: {error}");
+            if let Some(url) = &source.url {
+                addresses.insert(name, Address::parse(url).map_err(blame)?);
+            }
+            for (target, url) in source.targets.iter().flatten() {
+                let blame = |error| format!("source {name}, target {target:?}: {error}");
+                let address = Address::parse_target(url).map_err(blame)?;
+                addresses.insert_target(name, target, address);
+            }
+        }
+        Ok(addresses)
+    }
+
     /// The configuration, with the core's defaults where nothing is said.
     pub(crate) fn config(&self) -> Result<Config, String> {
         let sources: Result<_, String> = self
@@ -78,29 +153,79 @@ impl CreateOptions {
 
 impl SourceOptions {
     fn config(&self, name: &str) -> Result<SourceConfig, String> {
+        let blame = |error| format!("source {name}: {error}");
+        self.checked(name).map_err(blame)
+    }
+
+    fn checked(&self, name: &str) -> Result<SourceConfig, String> {
         let base = SourceConfig::prometheus(name);
-        let span = |option, ms, default| {
-            duration(option, ms, default).map_err(|error| format!("source {name}: {error}"))
+        let (kind, targets) = match (&self.url, &self.targets) {
+            (Some(_), None) => (SourceKind::Prometheus, Vec::new()),
+            (None, Some(targets)) => {
+                let names = targets.iter().map(|(name, _)| name.clone());
+                (SourceKind::Scrape, names.collect())
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                return Err("it needs either a url or targets".into());
+            }
         };
         Ok(SourceConfig {
-            ttl: span("ttlMs", self.ttl_ms, base.ttl)?,
-            timeout: span("timeoutMs", self.timeout_ms, base.timeout)?,
-            thresholds: Thresholds {
-                fresh_below: span(
-                    "freshBelowMs",
-                    self.fresh_below_ms,
-                    base.thresholds.fresh_below,
-                )?,
-                warn_past: span("warnPastMs", self.warn_past_ms, base.thresholds.warn_past)?,
-                unavailable_past: span(
-                    "unavailablePastMs",
-                    self.unavailable_past_ms,
-                    base.thresholds.unavailable_past,
-                )?,
-            },
+            kind,
+            targets,
+            ttl: duration("ttlMs", self.ttl_ms, base.ttl)?,
+            ttl_max: optional("ttlMaxMs", self.ttl_max_ms)?,
+            refusal_ttl: duration("refusalTtlMs", self.refusal_ttl_ms, base.refusal_ttl)?,
+            timeout: duration("timeoutMs", self.timeout_ms, base.timeout)?,
+            thresholds: self.thresholds(base.thresholds)?,
             // A page that asks nothing shall cause no traffic.
-            probe_interval: span("probeIntervalMs", self.probe_interval_ms, Duration::ZERO)?,
+            probe_interval: duration("probeIntervalMs", self.probe_interval_ms, Duration::ZERO)?,
+            fetch_interval: duration(
+                "fetchIntervalMs",
+                self.fetch_interval_ms,
+                base.fetch_interval,
+            )?,
+            idle_after: duration("idleAfterMs", self.idle_after_ms, base.idle_after)?,
+            align: self.align.unwrap_or(base.align),
+            retry: self.retry(base.retry)?,
+            breaker: self.breaker(base.breaker)?,
             ..base
+        })
+    }
+
+    fn thresholds(&self, base: Thresholds) -> Result<Thresholds, String> {
+        Ok(Thresholds {
+            fresh_below: duration("freshBelowMs", self.fresh_below_ms, base.fresh_below)?,
+            warn_past: duration("warnPastMs", self.warn_past_ms, base.warn_past)?,
+            unavailable_past: duration(
+                "unavailablePastMs",
+                self.unavailable_past_ms,
+                base.unavailable_past,
+            )?,
+        })
+    }
+
+    fn retry(&self, base: RetryConfig) -> Result<RetryConfig, String> {
+        Ok(RetryConfig {
+            retries_max: count("retriesMax", self.retries_max, base.retries_max)?,
+            backoff: duration("retryBackoffMs", self.retry_backoff_ms, base.backoff)?,
+            backoff_max: duration(
+                "retryBackoffMaxMs",
+                self.retry_backoff_max_ms,
+                base.backoff_max,
+            )?,
+            ..base
+        })
+    }
+
+    fn breaker(&self, base: BreakerConfig) -> Result<BreakerConfig, String> {
+        Ok(BreakerConfig {
+            failures_max: count(
+                "breakerFailuresMax",
+                self.breaker_failures_max,
+                base.failures_max,
+            )?,
+            open: duration("breakerOpenMs", self.breaker_open_ms, base.open)?,
+            open_max: duration("breakerOpenMaxMs", self.breaker_open_max_ms, base.open_max)?,
         })
     }
 }
@@ -109,7 +234,15 @@ impl QueryOptions {
     /// The question.
     pub(crate) fn ask(self, expr: String) -> Result<Ask, String> {
         let mut ask = Ask::promql(expr);
-        ask.source = self.source;
+        ask.sources = match (self.source, self.sources) {
+            (Some(_), Some(_)) => return Err("name either source or sources".into()),
+            (Some(name), None) | (None, Some(Names::One(name))) => vec![name],
+            (None, Some(Names::Several(names))) if names.is_empty() => {
+                return Err("sources must name at least one source".into());
+            }
+            (None, Some(Names::Several(names))) => names,
+            (None, None) => Vec::new(),
+        };
         if let Some(ms) = self.time_ms {
             if !ms.is_finite() {
                 return Err(format!("timeMs must be a number of milliseconds, not {ms}"));
@@ -139,19 +272,24 @@ fn duration(option: &str, ms: Option<f64>, default: Duration) -> Result<Duration
     }
 }
 
+/// A whole number; what is more than a `u32` holds is as good as endless.
+fn count(option: &str, count: Option<f64>, default: u32) -> Result<u32, String> {
+    match count {
+        None => Ok(default),
+        // Saturates.
+        Some(count) if count >= 0.0 => Ok(count as u32),
+        Some(count) => Err(format!("{option} must be 0 or more, not {count}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn source() -> SourceOptions {
         SourceOptions {
-            url: "http://h".into(),
-            ttl_ms: None,
-            timeout_ms: None,
-            fresh_below_ms: None,
-            warn_past_ms: None,
-            unavailable_past_ms: None,
-            probe_interval_ms: None,
+            url: Some("http://h".into()),
+            ..SourceOptions::default()
         }
     }
 
@@ -251,5 +389,124 @@ mod tests {
             .ask("up".into())
             .is_err()
         );
+    }
+
+    #[test]
+    fn every_option_of_a_source_is_taken() {
+        let config = create(
+            SourceOptions {
+                ttl_max_ms: Some(1.0),
+                refusal_ttl_ms: Some(2.0),
+                fetch_interval_ms: Some(3.0),
+                idle_after_ms: Some(4.0),
+                align: Some(true),
+                retries_max: Some(5.0),
+                retry_backoff_ms: Some(6.0),
+                retry_backoff_max_ms: Some(7.0),
+                breaker_failures_max: Some(f64::INFINITY),
+                breaker_open_ms: Some(9.0),
+                breaker_open_max_ms: Some(10.0),
+                ..source()
+            },
+            None,
+        );
+        let ms = Duration::from_millis;
+        let base = SourceConfig::prometheus("prom");
+        let expected = SourceConfig {
+            ttl_max: Some(ms(1)),
+            refusal_ttl: ms(2),
+            fetch_interval: ms(3),
+            idle_after: ms(4),
+            align: true,
+            retry: RetryConfig {
+                retries_max: 5,
+                backoff: ms(6),
+                backoff_max: ms(7),
+                ..base.retry
+            },
+            breaker: BreakerConfig {
+                failures_max: u32::MAX,
+                open: ms(9),
+                open_max: ms(10),
+            },
+            probe_interval: Duration::ZERO,
+            ..base
+        };
+        assert_eq!(config.unwrap().sources, [expected]);
+        let wrong = SourceOptions {
+            retries_max: Some(-1.0),
+            ..source()
+        };
+        assert_eq!(
+            create(wrong, None).unwrap_err(),
+            "source prom: retriesMax must be 0 or more, not -1"
+        );
+    }
+
+    #[test]
+    fn a_source_has_a_url_or_targets() {
+        let targets = || Some(vec![("a".to_owned(), "http://h/metrics".to_owned())]);
+        let config = create(
+            SourceOptions {
+                targets: targets(),
+                ..SourceOptions::default()
+            },
+            None,
+        );
+        let source_config = &config.unwrap().sources[0];
+        assert_eq!(source_config.kind, SourceKind::Scrape);
+        assert_eq!(source_config.targets, ["a"]);
+        let both = SourceOptions {
+            targets: targets(),
+            ..source()
+        };
+        assert!(create(both, None).unwrap_err().contains("either a url or"));
+        assert!(create(SourceOptions::default(), None).is_err());
+    }
+
+    #[test]
+    fn sources_are_named_one_by_one_or_together() {
+        let ask = |source: Option<&str>, sources| {
+            let options = QueryOptions {
+                source: source.map(Into::into),
+                sources,
+                ..QueryOptions::default()
+            };
+            options.ask("up".into()).map(|ask| ask.sources)
+        };
+        let several = || Some(Names::Several(vec!["a".into(), "b".into()]));
+        assert_eq!(ask(None, several()).unwrap(), ["a", "b"]);
+        assert_eq!(ask(None, Some(Names::One("a".into()))).unwrap(), ["a"]);
+        assert_eq!(ask(Some("a"), None).unwrap(), ["a"]);
+        assert!(ask(Some("a"), several()).is_err());
+        assert!(ask(None, Some(Names::Several(vec![]))).is_err());
+    }
+
+    #[test]
+    fn what_is_to_be_forgotten_is_named_in_one_way() {
+        let of = |options: InvalidateOptions| options.invalidation();
+        let key = InvalidateOptions {
+            key: Some("k".into()),
+            ..InvalidateOptions::default()
+        };
+        assert_eq!(of(key), Ok(Invalidation::Key("k".into())));
+        let template = || InvalidateOptions {
+            source: Some("s".into()),
+            template: Some("t".into()),
+            ..InvalidateOptions::default()
+        };
+        assert_eq!(
+            of(template()),
+            Ok(Invalidation::Template {
+                source: "s".into(),
+                template: "t".into()
+            })
+        );
+        let too_much = InvalidateOptions {
+            all: Some(true),
+            ..template()
+        };
+        assert!(of(too_much).is_err());
+        assert!(of(InvalidateOptions::default()).is_err());
     }
 }

@@ -1,11 +1,9 @@
 //! Fetches by the global `fetch`, up to a limit and no further.
 
-use std::collections::BTreeMap;
-
 use gloo_net::http::{Request, RequestBuilder, Response as JsResponse};
 use js_sys::{Promise, Reflect, Uint8Array};
 use tidegate_client::Transport;
-use tidegate_core::{Fetch, FetchError, Method, Now, Response};
+use tidegate_core::{Fetch, FetchError, Method, Now, Response, parse_retry_after};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -13,7 +11,7 @@ use web_sys::{
     AbortController, ReadableStreamDefaultReader, RequestCache, RequestRedirect, ResponseType,
 };
 
-use crate::address::Address;
+use crate::address::{Address, Addresses};
 
 /// How large a decoded body may be: 64 MiB, as natively, far above what a page can draw.
 const BODY_BYTES_MAX: u64 = 64 << 20;
@@ -24,15 +22,22 @@ extern "C" {
     fn global_fetch(request: &web_sys::Request) -> Promise;
 }
 
-/// Fetches from a fixed set of sources.
+/// What the HTTP API of a source answers in.
+const ACCEPT_API: &str = "application/json";
+
+/// What a target's text is read as; others, such as OpenMetrics, it is not to choose.
+const ACCEPT_TEXT: &str = "text/plain;version=0.0.4";
+
+/// Fetches from a fixed set of sources and targets.
 pub(crate) struct FetchTransport {
-    pub(crate) sources: BTreeMap<String, Address>,
+    pub(crate) addresses: Addresses,
 }
 
 impl Transport for FetchTransport {
     /// The collector itself gives up at the deadline, by dropping the future.
-    async fn fetch(&self, fetch: Fetch, _: Now) -> Result<Response, FetchError> {
-        let Some(address) = self.sources.get(&*fetch.source) else {
+    async fn fetch(&self, fetch: Fetch, now: Now) -> Result<Response, FetchError> {
+        let target = fetch.target.as_deref();
+        let Some(address) = self.addresses.find(&fetch.source, target) else {
             return Err(FetchError::Refused {
                 detail: format!("source {} has no address", fetch.source),
             });
@@ -52,10 +57,11 @@ impl Transport for FetchTransport {
         {
             return Err(FetchError::Redirect { status });
         }
-        Ok(Response {
-            status,
-            body: read(&response).await?,
-        })
+        // A page sees this header of another origin only if that says so.
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|header| parse_retry_after(&header, now.wall));
+        let body = read(&response).await?;
+        Ok(Response::new(status, body).with_retry_after(retry_after))
     }
 }
 
@@ -65,13 +71,17 @@ fn request(
     abort: &AbortController,
 ) -> Result<Request, gloo_net::Error> {
     let asked = &fetch.request;
+    let accept = match fetch.target {
+        None => ACCEPT_API,
+        Some(_) => ACCEPT_TEXT,
+    };
     let shape = |builder: RequestBuilder| {
         let builder = builder
             .abort_signal(Some(&abort.signal()))
             .redirect(RequestRedirect::Manual)
             // The collector is the cache.
             .cache(RequestCache::NoStore)
-            .header("accept", "application/json");
+            .header("accept", accept);
         match &address.authorization {
             Some(authorization) => builder.header("authorization", authorization),
             None => builder,
