@@ -1,13 +1,14 @@
-//! Reads what happens in a script: requests, batches, and the ends of fetches.
+//! Reads what happens in a script: requests, batches, changes, and the ends of fetches.
 //!
 //! Errors carry how many lines below the item's first they are about.
 
-use tidegate_api::HttpRequest;
-use tidegate_core::{Family, FetchError, Response};
+use tidegate_api::{Change, HttpRequest};
+use tidegate_core::{Family, FetchError, Invalidation, Response};
 use tidegate_series::{Metadata, MetricKind};
 
 use crate::cursor::{Cursor, body, duration, signed_ms, value};
 use crate::script::{Act, SampleAt};
+use crate::settings::{configuration, template_of};
 
 /// The act that `verb` begins, with what stands behind it and in the lines below.
 pub(crate) fn act(verb: &str, words: Cursor<'_>, below: &[&str]) -> Result<Act, (usize, String)> {
@@ -24,6 +25,13 @@ pub(crate) fn act(verb: &str, words: Cursor<'_>, below: &[&str]) -> Result<Act, 
         "record" => record(words, below),
         "respond" => respond(words, below),
         "fail" => no_lines_below(fail(words).map_err(here)?),
+        "reload" => {
+            words.end().map_err(here)?;
+            Ok(Act::Change(Change::Reload(configuration(below)?)))
+        }
+        "register" | "update" | "unregister" | "untrack" | "invalidate" => {
+            no_lines_below(Act::Change(change(verb, words).map_err(here)?))
+        }
         "abandon" => no_lines_below(abandon(words).map_err(here)?),
         _ => Err((0, format!("no verb is called {verb:?}"))),
     }
@@ -180,14 +188,69 @@ fn family(mut words: Cursor<'_>) -> Result<Family, String> {
     })
 }
 
+fn change(verb: &str, mut words: Cursor<'_>) -> Result<Change, String> {
+    Ok(match verb {
+        "register" => {
+            let (source, template) = template_of(words)?;
+            Change::Register { source, template }
+        }
+        "update" => {
+            let (source, template) = template_of(words)?;
+            Change::Update { source, template }
+        }
+        "unregister" => {
+            let source = words.word("a source")?.to_owned();
+            let template = words.word("a template")?.to_owned();
+            words.end()?;
+            Change::Unregister { source, template }
+        }
+        "untrack" => Change::Untrack {
+            key: words.tail().to_owned(),
+        },
+        _ => Change::Invalidate(invalidation(words)?),
+    })
+}
+
+fn invalidation(mut words: Cursor<'_>) -> Result<Invalidation, String> {
+    let kind = words.word("what to forget")?;
+    let rest = words.tail().to_owned();
+    Ok(match kind {
+        "key" => Invalidation::Key(rest),
+        "prefix" => Invalidation::Prefix(rest),
+        "source" => Invalidation::Source(rest),
+        "template" => {
+            let source = words.word("a source")?.to_owned();
+            let template = words.word("a template")?.to_owned();
+            words.end()?;
+            Invalidation::Template { source, template }
+        }
+        "all" => Invalidation::All,
+        _ => {
+            return Err(format!(
+                "forgotten are key, prefix, source, template and all, not {kind:?}"
+            ));
+        }
+    })
+}
+
 fn respond(mut words: Cursor<'_>, below: &[&str]) -> Result<Act, (usize, String)> {
     let mut head = || Ok((words.number("a fetch")?, words.number("a status")?));
     let (fetch, status) = head().map_err(|message: String| (0, message))?;
-    let mut bytes = body(words.tail()).map_err(|message| (0, message))?;
+    let first = words.tail();
+    let (retry_after, first) = match first.strip_prefix("retry-after=") {
+        None => (None, first),
+        Some(rest) => {
+            let (length, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            let length = duration(length).map_err(|message| (0, message))?;
+            (Some(length), rest)
+        }
+    };
+    let mut bytes = body(first).map_err(|message| (0, message))?;
     for (index, line) in below.iter().enumerate() {
         bytes.extend(body(line.trim_start()).map_err(|message| (index + 1, message))?);
     }
-    Ok(Act::Respond(fetch, Ok(Response::new(status, bytes))))
+    let response = Response::new(status, bytes).with_retry_after(retry_after);
+    Ok(Act::Respond(fetch, Ok(response)))
 }
 
 fn fail(mut words: Cursor<'_>) -> Result<Act, String> {
@@ -228,6 +291,44 @@ mod tests {
             Ok(Act::Http(request)) => request,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn changes_read_as_what_they_change() {
+        let change = |verb, words| match act(verb, Cursor::new(words), &[]) {
+            Ok(Act::Change(change)) => change,
+            other => panic!("{other:?}"),
+        };
+        let key = "p/t:a=b c".to_owned();
+        assert_eq!(
+            change("untrack", " p/t:a=b c"),
+            Change::Untrack { key: key.clone() }
+        );
+        assert_eq!(
+            change("invalidate", " key p/t:a=b c"),
+            Change::Invalidate(Invalidation::Key(key))
+        );
+        let registered = change("register", " p t ttl=1s: up");
+        assert!(
+            matches!(&registered, Change::Register { source, template } if source == "p" && template.text == "up"),
+            "{registered:?}"
+        );
+        assert!(act("invalidate", Cursor::new(" cake"), &[]).is_err());
+        assert!(act("reload", Cursor::new(""), &["  at 1s"]).is_err());
+    }
+
+    #[test]
+    fn a_response_may_say_when_to_come_back() {
+        let Ok(Act::Respond(1, Ok(response))) =
+            act("respond", Cursor::new(" 1 503 retry-after=2s busy"), &[])
+        else {
+            panic!()
+        };
+        assert_eq!(
+            response.retry_after,
+            Some(std::time::Duration::from_secs(2))
+        );
+        assert_eq!(response.body, b"busy");
     }
 
     #[test]

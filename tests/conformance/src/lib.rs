@@ -28,6 +28,7 @@ mod machine;
 mod parse;
 mod run;
 mod script;
+mod settings;
 mod transcript;
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,6 +1,6 @@
 //! What the runner drives: the step machine, in the words that every runtime has.
 
-use tidegate_api::{Command, Front, HttpRequest, Input, Output};
+use tidegate_api::{Change, Command, Front, HttpRequest, Input, Output};
 use tidegate_core::{Config, Now, Record};
 
 /// What somebody wants. Only what also crosses the component's border.
@@ -10,6 +10,8 @@ pub enum Request {
     Http(HttpRequest),
     /// A batch of samples.
     Record(Record),
+    /// A change at run time.
+    Change(Change),
 }
 
 /// What became of a batch of samples.
@@ -37,6 +39,9 @@ pub enum Reply {
     },
     /// The verdict on [`Request::Record`], or why the batch was refused whole.
     Recorded(Result<Verdict, String>),
+    /// How many answers were forgotten or keys dropped by [`Request::Change`], or why nothing
+    /// changed.
+    Changed(Result<u64, String>),
 }
 
 /// A collector with its HTTP API, wherever it runs.
@@ -75,6 +80,7 @@ fn command(input: Input<Request>) -> Input<Command> {
     match input {
         Input::Command(id, Request::Http(request)) => Input::Command(id, Command::Http(request)),
         Input::Command(id, Request::Record(batch)) => Input::Command(id, Command::Record(batch)),
+        Input::Command(id, Request::Change(change)) => Input::Command(id, Command::Change(change)),
         Input::Abandon(id) => Input::Abandon(id),
         Input::Response(id, result) => Input::Response(id, result),
     }
@@ -107,6 +113,11 @@ fn plain(reply: tidegate_api::Reply) -> Result<Reply, String> {
             first_refusal: recorded.refused.first().map(|(_, error)| error.to_string()),
         }))),
         tidegate_api::Reply::Recorded(Err(error)) => Ok(Reply::Recorded(Err(error.to_string()))),
+        tidegate_api::Reply::Changed(result) => Ok(Reply::Changed(
+            result
+                .map(|count| count as u64)
+                .map_err(|error| error.to_string()),
+        )),
         tidegate_api::Reply::Answer(_) => {
             Err("a typed answer, which no script asks for".to_owned())
         }

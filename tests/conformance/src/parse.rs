@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use tidegate_core::{
-    Config, ParamConfig, ParamType, SourceConfig, TemplateConfig, TemplateKind, UnixMillis,
-};
+use tidegate_core::{Config, UnixMillis};
 
 use crate::acts::act;
 use crate::cursor::{Cursor, duration, signed_ms};
 use crate::script::{Does, Item, Script, ScriptError};
+use crate::settings;
 
 /// What the wall clock says at the start unless a script says otherwise: 2023-11-14, a round number.
 const ORIGIN_DEFAULT_MS: i64 = 1_700_000_000_000;
@@ -91,48 +90,13 @@ impl Script {
     fn configure(&mut self, verb: &str, words: Cursor<'_>) -> Option<Result<(), String>> {
         match verb {
             "clock" => Some(self.clock(words)),
-            "cache" => Some(self.cache(words)),
-            "source" => Some(source(words).map(|source| self.config.sources.push(source))),
-            "template" => Some(self.template(words)),
-            _ => None,
+            _ => settings::configure(&mut self.config, verb, words),
         }
     }
 
     fn clock(&mut self, mut words: Cursor<'_>) -> Result<(), String> {
         self.origin = UnixMillis(words.number("milliseconds since 1970")?);
         words.end()
-    }
-
-    fn cache(&mut self, mut words: Cursor<'_>) -> Result<(), String> {
-        match words.word("`off` or bytes=N")?.split_once('=') {
-            None => self.config.cache.enabled = false,
-            Some(("bytes", bytes)) => {
-                self.config.cache.bytes_max = bytes
-                    .parse()
-                    .map_err(|_| format!("bytes={bytes} is no number"))?;
-            }
-            Some((name, _)) => return Err(format!("the cache has no option {name:?}")),
-        }
-        words.end()
-    }
-
-    fn template(&mut self, mut words: Cursor<'_>) -> Result<(), String> {
-        let owner = words.word("a source")?;
-        let (head, text) = words
-            .tail()
-            .split_once(": ")
-            .ok_or("a template looks like `template SOURCE NAME: TEXT`")?;
-        let template = template(head, text)?;
-        let source = self
-            .config
-            .sources
-            .iter_mut()
-            .find(|source| source.name == owner);
-        source
-            .ok_or_else(|| format!("no source {owner:?} stands above"))?
-            .templates
-            .push(template);
-        Ok(())
     }
 }
 
@@ -156,74 +120,6 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
         }
     }
     blocks
-}
-
-fn source(mut words: Cursor<'_>) -> Result<SourceConfig, String> {
-    let name = words.word("a name")?;
-    let mut source = match words.word("a kind")? {
-        "prometheus" => SourceConfig::prometheus(name),
-        "push" => SourceConfig::push(name),
-        kind => {
-            return Err(format!(
-                "a source is of kind prometheus or push, not {kind:?}"
-            ));
-        }
-    };
-    // Probes would stand between a script and its story; those that want them say so.
-    source.probe_interval = Duration::ZERO;
-    while let Some(option) = words.maybe_word() {
-        let (name, length) = option
-            .split_once('=')
-            .ok_or_else(|| format!("{option:?} is not NAME=DURATION"))?;
-        let field = match name {
-            "ttl" => &mut source.ttl,
-            "timeout" => &mut source.timeout,
-            "probe" => &mut source.probe_interval,
-            "fresh" => &mut source.thresholds.fresh_below,
-            "warn" => &mut source.thresholds.warn_past,
-            "unavailable" => &mut source.thresholds.unavailable_past,
-            _ => return Err(format!("a source has no option {name:?}")),
-        };
-        *field = duration(length)?;
-    }
-    Ok(source)
-}
-
-fn template(head: &str, text: &str) -> Result<TemplateConfig, String> {
-    let mut words = Cursor::new(head);
-    let mut template = TemplateConfig {
-        name: words.word("a name")?.to_owned(),
-        text: text.to_owned(),
-        ..TemplateConfig::default()
-    };
-    while let Some(option) = words.maybe_word() {
-        match option.split_once('=') {
-            None if option == "metric" => template.kind = TemplateKind::Metric,
-            Some(("ttl", length)) => template.ttl = Some(duration(length)?),
-            Some((name, kind)) => {
-                let kind = match kind {
-                    "metric" => ParamType::Metric,
-                    "label" => ParamType::Label,
-                    "number" => ParamType::Number,
-                    _ => {
-                        return Err(format!(
-                            "a parameter is a metric, label or number, not {kind:?}"
-                        ));
-                    }
-                };
-                template.params.push(ParamConfig {
-                    name: name.to_owned(),
-                    kind,
-                });
-            }
-            None => {
-                return Err(format!(
-                    "{option:?} is not NAME=TYPE, ttl=DURATION or metric"
-                ));
-            }
-        }
-    }
-    Ok(template)
 }
 
 /// Times in scripts end after 584 years; so does the clock.

@@ -183,6 +183,7 @@ impl Player {
                 };
                 Input::Command(self.command(), Request::Record(batch))
             }
+            Act::Change(change) => Input::Command(self.command(), Request::Change(change.clone())),
             Act::Abandon(command) => Input::Abandon(CommandId(*command)),
             Act::Respond(number, result) => {
                 let id = self

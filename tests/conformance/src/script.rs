@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tidegate_api::HttpRequest;
+use tidegate_api::{Change, HttpRequest};
 use tidegate_core::{Config, Family, FetchError, Response, UnixMillis};
 use tidegate_series::Labels;
 
@@ -64,6 +64,7 @@ pub(crate) enum Act {
         families: Vec<Family>,
         samples: Vec<SampleAt>,
     },
+    Change(Change),
     Abandon(u64),
     Respond(u64, Result<Response, FetchError>),
 }

@@ -9,8 +9,8 @@ use tidegate_core::{Deadline, Event, Fetch, FetchId, Instant, Level};
 use crate::Reply;
 use crate::script::Item;
 
-/// Texts longer than this are shown by their beginning, length and hash.
-const SHOWN_BYTES_MAX: usize = 4096;
+/// Texts longer than this are shown by their beginning, length and hash; `/metrics` is shorter.
+const SHOWN_BYTES_MAX: usize = 8192;
 /// How much of a longer one is shown.
 const SHOWN_BYTES_HEAD: usize = 96;
 
@@ -107,6 +107,16 @@ impl Transcript {
             Output::Reply(id, Reply::Recorded(Err(message))) => {
                 self.line(&format!(
                     "  recorded [{}] nothing: {}",
+                    id.0,
+                    shown(&message)
+                ));
+            }
+            Output::Reply(id, Reply::Changed(Ok(count))) => {
+                self.line(&format!("  changed [{}] {count}", id.0));
+            }
+            Output::Reply(id, Reply::Changed(Err(message))) => {
+                self.line(&format!(
+                    "  changed [{}] nothing: {}",
                     id.0,
                     shown(&message)
                 ));

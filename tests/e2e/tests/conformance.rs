@@ -32,6 +32,9 @@ fn input(input: Input<Request>) -> Input<GuestCommand> {
         Input::Command(id, Request::Record(batch)) => {
             Input::Command(id, GuestCommand::Record(batch))
         }
+        Input::Command(id, Request::Change(change)) => {
+            Input::Command(id, GuestCommand::Change(change))
+        }
         Input::Abandon(id) => Input::Abandon(id),
         Input::Response(id, result) => Input::Response(id, result),
     }
@@ -58,6 +61,7 @@ fn output(output: Output<GuestReply>) -> Output<Reply> {
             });
             Output::Reply(id, Reply::Recorded(verdict))
         }
+        Output::Reply(id, GuestReply::Changed(result)) => Output::Reply(id, Reply::Changed(result)),
         Output::Fetch(fetch) => Output::Fetch(fetch),
         Output::Cancel(id) => Output::Cancel(id),
         Output::Event(event) => Output::Event(event),
