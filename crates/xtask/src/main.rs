@@ -7,9 +7,11 @@ mod artefacts;
 mod cargo;
 mod component;
 mod debian;
+mod measure;
 mod npm;
 mod process;
 mod project;
+mod replay;
 mod setup;
 mod stages;
 mod stamp;
@@ -17,15 +19,16 @@ mod toolchain;
 mod ui;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::artefacts::{FOR_DEMO, Piece, Profile};
 use crate::project::Project;
-use crate::setup::Purpose;
+use crate::setup::{Need, Purpose};
 
 /// Set-up, builds, demo and tests of Tidegate.
 ///
@@ -78,15 +81,78 @@ enum Verb {
         #[arg(last = true, value_name = "ARGS")]
         arguments: Vec<OsString>,
     },
+    /// Play the collector under virtual time: scripted servers, a hostile network, a naive model beside it.
+    ///
+    /// One seed makes one run. What a run broke is printed with its seed, and the same seed plays it again.
+    Sim {
+        /// How many seeds; without --minutes 2,000, else as many as there is time for.
+        #[arg(long, value_name = "N")]
+        seeds: Option<u64>,
+        /// For how long at most.
+        #[arg(long, value_name = "M")]
+        minutes: Option<u64>,
+        /// The first seed.
+        #[arg(long, value_name = "SEED", default_value_t = 0)]
+        from: u64,
+        /// Go on after a failure, and count failures by rule.
+        #[arg(long)]
+        every: bool,
+        /// Play only this seed.
+        #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "minutes", "from", "every"])]
+        seed: Option<u64>,
+        /// Print every output of that seed.
+        #[arg(long, requires = "seed")]
+        trace: bool,
+    },
     /// Run every test: unit, doc, conformance in four runtimes, end to end with a real Prometheus and browser.
     Test,
+    /// Measure what Tidegate costs, beside what one would take instead; fails when a target is missed.
+    Bench {
+        /// What to measure.
+        what: measure::Bench,
+    },
+    /// Print which share of each crate's lines its own unit tests run.
+    ///
+    /// The counters come from the compiler; reading them takes LLVM's tools, from apt's llvm-22.
+    Coverage {
+        /// Crates by their folder's name, such as `core`; without any, all that build without the artefacts.
+        crates: Vec<String>,
+        /// Name the files with lines that no test runs.
+        #[arg(long)]
+        files: bool,
+    },
     /// Check formatting, and clippy with warnings denied.
     Lint,
     /// Run what continuous integration runs: lint, then test.
     Ci,
+    /// Do again what `tidegate serve --record FILE` wrote down, and print what happened.
+    ///
+    /// A fresh collector is given all that the recorded one was given, at the same times; it must say the same, step by
+    /// step. The first difference, and damage of any kind, is an error that says where.
+    Replay {
+        /// The recording.
+        file: PathBuf,
+        /// Print only what happened this long after the start, or later: `90`, `12.5s`, `1500ms`, `3m`.
+        #[arg(long, value_name = "TIME", default_value = "0", value_parser = replay::time)]
+        from: Duration,
+        /// Print only what is about this key: `prom/:query=up`.
+        #[arg(long)]
+        key: Option<String>,
+        /// Print also when the collector wanted to be woken.
+        #[arg(long)]
+        waits: bool,
+    },
 }
 
 fn main() -> ExitCode {
+    if let Some(mut rustc) = measure::as_wrapper() {
+        let succeeded = rustc.status().is_ok_and(|status| status.success());
+        return if succeeded {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -97,6 +163,16 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
+    // It builds nothing, so it waits for nobody who does.
+    if let Verb::Replay {
+        file,
+        from,
+        key,
+        waits,
+    } = &arguments.verb
+    {
+        return replay::run(file, *from, key.as_deref(), *waits);
+    }
     let project = Project::find()?;
     let lock = project.lock()?;
     match arguments.verb {
@@ -132,9 +208,37 @@ fn run(arguments: Arguments) -> Result<()> {
                 &arguments,
             )
         }
+        Verb::Sim {
+            seeds,
+            minutes,
+            from,
+            every,
+            seed,
+            trace,
+        } => {
+            drop(lock);
+            let numbers = [("--seeds", seeds), ("--minutes", minutes), ("--seed", seed)];
+            let mut options: Vec<String> = numbers
+                .into_iter()
+                .filter_map(|(name, number)| number.map(|number| [name.into(), number.to_string()]))
+                .flatten()
+                .collect();
+            if seed.is_none() {
+                options.extend(["--from".into(), from.to_string()]);
+            }
+            options.extend(every.then(|| "--every".into()));
+            options.extend(trace.then(|| "--trace".into()));
+            simulate(&project, &options)
+        }
         Verb::Test => stages::test(&project),
+        Verb::Bench { what } => measure::bench(&project, what),
+        Verb::Coverage { crates, files } => {
+            setup::run(&project, &[Need::Llvm])?;
+            measure::coverage(&project, &crates, files)
+        }
         Verb::Lint => stages::lint(&project),
         Verb::Ci => stages::ci(&project),
+        Verb::Replay { .. } => unreachable!("done above"),
     }
 }
 
@@ -144,6 +248,27 @@ fn profile(release: bool) -> Profile {
     } else {
         Profile::Dev
     }
+}
+
+/// Builds the simulation for speed and becomes it.
+fn simulate(project: &Project, options: &[String]) -> Result<()> {
+    let mut build = project.cargo();
+    build.args([
+        "build",
+        "--release",
+        "-p",
+        "tidegate-sim",
+        "--bin",
+        "tidegate-sim",
+    ]);
+    let wanted = cargo::Wanted {
+        target: "tidegate-sim",
+        extension: None,
+    };
+    let program = cargo::build(&mut build, &wanted)?;
+    let mut command = Command::new(program);
+    command.current_dir(&project.root).args(options);
+    become_program(&mut command)
 }
 
 /// Becomes `tidegate serve`, so that Ctrl-C and its graceful end are the host's own business.

@@ -10,7 +10,7 @@ use crate::npm::{self, Packages};
 use crate::process::on_path;
 use crate::project::Project;
 use crate::toolchain::{self, WasmToolchain};
-use crate::{apt, debian, ui};
+use crate::{apt, debian, measure, ui};
 
 /// What the set-up is for; each purpose brings only what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,6 +32,8 @@ pub(crate) enum Need {
     Chromium,
     /// The program and `promtool`, for the tests.
     Prometheus,
+    /// What reads the counters of a test's coverage.
+    Llvm,
     /// What compiles for WebAssembly.
     WasmLibrary,
     /// The npm packages of `web/`.
@@ -66,6 +68,7 @@ impl Need {
             Self::Node => "Node 18 or newer, with npm",
             Self::Chromium => "Chromium",
             Self::Prometheus => "Prometheus, with promtool",
+            Self::Llvm => "LLVM's tools, llvm-profdata and llvm-cov",
             Self::WasmLibrary => "the standard library of wasm32-unknown-unknown",
             Self::WebPackages => "the npm packages of the dashboard",
             Self::BrowserTestPackages => "the npm packages of the browser tests",
@@ -77,6 +80,7 @@ impl Need {
             Self::Node => npm::node_problem().is_none(),
             Self::Chromium => on_path("chromium").is_some(),
             Self::Prometheus => on_path("prometheus").is_some() && on_path("promtool").is_some(),
+            Self::Llvm => measure::has_tools(),
             Self::WasmLibrary => WasmToolchain::find(project).is_some(),
             Self::WebPackages => WEB.are_there(project),
             Self::BrowserTestPackages => BROWSER_TESTS.are_there(project),
@@ -89,6 +93,7 @@ impl Need {
             Self::Node => &npm::PACKAGES,
             Self::Chromium => &["chromium"],
             Self::Prometheus => &["prometheus"],
+            Self::Llvm => &[measure::PACKAGE],
             Self::WasmLibrary if toolchain::wants_debian() => &debian::PACKAGES,
             Self::WasmLibrary | Self::WebPackages | Self::BrowserTestPackages => &[],
         }
@@ -100,7 +105,7 @@ impl Need {
             Self::WasmLibrary => toolchain::obtain(project),
             Self::WebPackages => WEB.install(project),
             Self::BrowserTestPackages => BROWSER_TESTS.install(project),
-            Self::Node | Self::Chromium | Self::Prometheus => Ok(()),
+            Self::Node | Self::Chromium | Self::Prometheus | Self::Llvm => Ok(()),
         }
     }
 
@@ -110,9 +115,10 @@ impl Need {
             Self::WasmLibrary => toolchain::by_hand(),
             Self::WebPackages => WEB.by_hand(),
             Self::BrowserTestPackages => BROWSER_TESTS.by_hand(),
-            Self::Node | Self::Chromium | Self::Prometheus if apt::available() => apt::by_hand(self.apt_packages()),
+            Self::Node | Self::Chromium | Self::Prometheus | Self::Llvm if apt::available() => apt::by_hand(self.apt_packages()),
             Self::Node => "install Node from your system's packages, then put node and npm on PATH".to_owned(),
             Self::Chromium => "install Chromium from your system's packages, then put chromium on PATH".to_owned(),
+            Self::Llvm => "install LLVM 22 or newer, then put llvm-profdata and llvm-cov on PATH".to_owned(),
             Self::Prometheus => {
                 "install Prometheus from your system's packages, then put prometheus and promtool on PATH".to_owned()
             }
