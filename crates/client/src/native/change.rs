@@ -6,9 +6,9 @@ use std::fmt;
 use tidegate_api::{Change, ChangeError, Command, Reply};
 use tidegate_core::{Collector, Config, Invalidation, Now, TemplateConfig};
 
+use super::addresses::Addresses;
 use super::builder::{BuildError, Builder};
 use super::client::Tidegate;
-use super::http::HttpTransport;
 use crate::Closed;
 
 /// Changes while it is in use. Each has happened when its future ends, for all clones.
@@ -79,8 +79,9 @@ impl Tidegate {
     /// Applies a new configuration, put together as the first one was.
     ///
     /// What is cached and still valid stays, except for sources that live elsewhere now. Templates
-    /// that were registered since are gone. Owners are added to those there are. The observer and
-    /// the seed stay as they were. Once begun it is carried out, even if the future is dropped.
+    /// that were registered since are gone. Owners are added to those there are. The observer, the
+    /// recording and the seed stay as they were. Once begun it is carried out, even if the future
+    /// is dropped.
     ///
     /// # Errors
     /// What is wrong with the configuration; then nothing changes.
@@ -89,30 +90,25 @@ impl Tidegate {
         // A collector to throw away finds what a reload would.
         Collector::new(setup.config.clone(), Now::ZERO)
             .map_err(|error| UpdateError::Build(BuildError::Config(error)))?;
-        let transport = HttpTransport::new(setup.addresses)
-            .map_err(|error| UpdateError::Build(BuildError::Transport(error)))?;
         let owners = &self.shared.owners;
         owners
             .add(&setup.owners)
             .map_err(|error| UpdateError::Build(BuildError::Owner(error)))?;
         let client = self.clone();
-        let reloaded = async move { client.switch(setup.config, transport).await };
+        let reloaded = async move { client.switch(setup.config, setup.addresses).await };
         let task = self.shared.runtime.spawn(reloaded);
         // It does not panic, so it can only have ended with its runtime.
         task.await.unwrap_or(Err(UpdateError::Closed))
     }
 
-    async fn switch(&self, config: Config, transport: HttpTransport) -> Result<(), UpdateError> {
-        let shared = &self.shared;
-        let _one_at_a_time = shared.reloading.lock().await;
-        let former = shared.fetcher.current();
-        let moved: Vec<String> = config
-            .sources
-            .iter()
-            .map(|source| source.name.clone())
-            .filter(|name| former.url(name).is_some() && former.url(name) != transport.url(name))
+    async fn switch(&self, config: Config, addresses: Addresses) -> Result<(), UpdateError> {
+        let mut former = self.shared.addresses.lock().await;
+        let names = config.sources.iter().map(|source| source.name.clone());
+        let moved: Vec<String> = names
+            .filter(|name| !former.agrees(&addresses, name))
             .collect();
-        shared.fetcher.replace(transport);
+        self.shared.transport.set_addresses(addresses.clone());
+        *former = addresses;
         self.change(Change::Reload(config)).await?;
         for source in moved {
             self.invalidate(Invalidation::Source(source)).await?;

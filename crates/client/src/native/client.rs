@@ -8,18 +8,19 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tidegate_api::{Command, Front, HttpRequest, HttpResponse, Reply};
 use tidegate_core::{
-    Answer, Ask, CollectPlan, CollectedMetrics, NamedAnswer, OwnerError, PackRecord, Params,
-    Priority, Query, QueryError, UnixMillis,
+    Answer, Ask, CollectPlan, CollectedMetrics, Config, NamedAnswer, Now, OwnerError, PackRecord,
+    Params, Priority, Query, QueryError, UnixMillis,
 };
 use tokio::runtime;
 
-use super::builder::{BuildError, Builder, Setup};
+use super::addresses::Addresses;
+use super::builder::{BuildError, Builder, Recording, Setup};
 use super::clock::TokioClock;
-use super::fetcher::Fetcher;
 use super::http::HttpTransport;
 use super::records::{Owners, Records};
 use super::terms::Terms;
 use super::watch::{Ended, Watch};
+use crate::recording::{RECORDING_BYTES_MAX, Recorder, Start};
 use crate::{ClientError, Clock, Closed, Handle, driver};
 
 /// A collector on a tokio runtime: the library that an autoscaler or exporter asks for metrics.
@@ -74,11 +75,12 @@ pub struct Tidegate {
 /// What all clones share beside the collector.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) fetcher: Fetcher,
+    pub(super) transport: HttpTransport,
     pub(super) owners: Owners,
     pub(super) runtime: runtime::Handle,
-    /// One reload at a time, so that addresses and sources are of the same one.
-    pub(super) reloading: futures_util::lock::Mutex<()>,
+    /// The addresses in use. Held while a reload lasts: one at a time, so that addresses and
+    /// sources are of the same one.
+    pub(super) addresses: futures_util::lock::Mutex<Addresses>,
     ended: Ended,
 }
 
@@ -90,11 +92,10 @@ impl Tidegate {
 
     pub(super) fn start(setup: Setup, runtime: runtime::Handle) -> Result<Self, BuildError> {
         let clock = TokioClock::new();
-        let machine = Front::new(setup.config, env!("CARGO_PKG_VERSION"), clock.now())
-            .map_err(BuildError::Config)?;
-        let transport = HttpTransport::new(setup.addresses).map_err(BuildError::Transport)?;
-        let fetcher = Fetcher::new(transport);
-        let (handle, running) = driver(machine, fetcher.clone(), clock, setup.observer);
+        let machine = machine(setup.config, setup.recording, clock.now())?;
+        let transport = HttpTransport::new([]).map_err(BuildError::Transport)?;
+        transport.set_addresses(setup.addresses.clone());
+        let (handle, running) = driver(machine, transport.clone(), clock, setup.observer);
         let (alive, ended) = oneshot::channel();
         runtime.spawn(async move {
             // In process there is no border to break at, so it ends well.
@@ -102,10 +103,10 @@ impl Tidegate {
             drop(alive);
         });
         let shared = Shared {
-            fetcher,
+            transport,
             owners: Owners::new(setup.owners),
             runtime,
-            reloading: futures_util::lock::Mutex::new(()),
+            addresses: futures_util::lock::Mutex::new(setup.addresses),
             ended: ended.shared(),
         };
         Ok(Self {
@@ -366,6 +367,28 @@ impl Tidegate {
         change(Arc::make_mut(&mut other.terms));
         other
     }
+}
+
+/// The collector, and what writes down its inputs.
+fn machine(
+    config: Config,
+    recording: Option<Recording>,
+    now: Now,
+) -> Result<Recorder<Front, Recording>, BuildError> {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    let front = Front::new(config.clone(), VERSION, now).map_err(BuildError::Config)?;
+    let Some(out) = recording else {
+        return Ok(Recorder::off(front));
+    };
+    let start = Start {
+        config: &config,
+        version: VERSION,
+        now,
+        is_stepped: false,
+    };
+    Recorder::new(front, out, start, RECORDING_BYTES_MAX).map_err(|error| BuildError::Recording {
+        detail: error.to_string(),
+    })
 }
 
 fn owned(params: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Params {

@@ -10,7 +10,6 @@ mod builder;
 mod change;
 mod client;
 mod clock;
-mod fetcher;
 mod http;
 mod records;
 mod status;

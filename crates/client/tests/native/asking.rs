@@ -247,6 +247,27 @@ async fn several_sources_are_merged_and_the_one_that_fails_is_a_warning() {
 }
 
 #[tokio::test]
+async fn targets_are_scraped_and_told_apart() {
+    let text = |value: u8| move |_: &str| Some((200, format!("up{{job=\"x\"}} {value}\n")));
+    let (first, second) = (Server::of(text(1)), Server::of(text(2)));
+    let targets = [("a", &first), ("b", &second)];
+    let client = Tidegate::builder()
+        .scrape(
+            "pods",
+            targets.map(|(name, server)| (name, format!("{}/metrics", server.url))),
+        )
+        .build()
+        .unwrap();
+    let answer = client
+        .query(Ask::promql("up{job='x'}").of("pods"))
+        .await
+        .unwrap();
+    let data = format!("{:?}", answer.payload.response.data);
+    assert!(data.contains("target") && data.contains('2'), "{data}");
+    assert_eq!((first.asked("/metrics"), second.asked("/metrics")), (1, 1));
+}
+
+#[tokio::test]
 async fn terms_hold_for_what_is_asked_by_them_and_for_nothing_else() {
     let server = Server::of(|query| match query.contains("hangs") {
         true => None,

@@ -1,6 +1,6 @@
 //! Built on a runtime, shared between tasks, honest about its mistakes.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,6 +8,7 @@ use std::thread;
 
 use tidegate_client::ClientError;
 use tidegate_client::native::{BuildError, Config, SourceConfig, TemplateConfig, Tidegate, packs};
+use tidegate_client::recording::{End, replay};
 use tidegate_core::{Ask, QueryError};
 
 const BODY: &str =
@@ -119,6 +120,18 @@ async fn an_address_that_lacks_or_is_nobody_s_is_named() {
     assert_eq!(error.to_string(), "source prom has no address");
     let error = builder().address("prim", "http://h").build().unwrap_err();
     assert!(error.to_string().contains("\"prim\""), "{error}");
+    let config = Config::with_sources(vec![SourceConfig::scrape("pods", vec!["a".into()])]);
+    let pods = || Tidegate::builder().config(config.clone());
+    let error = pods().build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "target \"a\" of source pods has no address"
+    );
+    let error = pods()
+        .target_address("pods", "b", "http://h")
+        .build()
+        .unwrap_err();
+    assert!(error.to_string().contains("\"b\""), "{error}");
     let (url, served) = prometheus();
     let client = builder().address("prom", url).build().unwrap();
     client.query(Ask::promql("x")).await.unwrap();
@@ -164,4 +177,37 @@ async fn a_wrong_pack_or_owner_is_named() {
         .pack(packs::node())
         .pack(packs::node());
     assert!(matches!(twice.build().unwrap_err(), BuildError::Config(_)));
+}
+
+/// What is written to it can be read while others write.
+#[derive(Clone, Default)]
+struct Tape(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Tape {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_goes_into_the_collector_is_written_down_and_can_be_had_again() {
+    let tape = Tape::default();
+    let (url, _) = prometheus();
+    let client = Tidegate::builder()
+        .source("prom", url)
+        .recording(tape.clone())
+        .build()
+        .unwrap();
+    client.query(Ask::promql("x")).await.unwrap();
+    client.close();
+    while !client.is_closed() {
+        tokio::task::yield_now().await;
+    }
+    let timeline = replay(&tape.0.lock().unwrap()[..]).unwrap();
+    assert!(timeline.steps > 1, "{timeline:?}");
+    assert_eq!(timeline.end, End::Complete);
 }
