@@ -115,7 +115,6 @@ impl Model {
             "nothing is fetched by an old text",
             "{key}: {text}, now {current:?}"
         );
-        owed!(known.askers == 0, "askers wait for their own text", "{key}");
         let lately = || upstream.lately(now);
         let still = |at: tidegate_core::Instant, span: Duration| {
             now < at + span + upstream.timeout_max() + self.lateness
