@@ -113,6 +113,8 @@ pub enum QueryError {
         source: Arc<str>,
         /// When it will be tried again.
         retry_in: Duration,
+        /// Its last failure.
+        last_failure: String,
     },
     /// Too much is in flight to take this ask as well.
     Overloaded {
@@ -220,12 +222,15 @@ impl fmt::Display for QueryError {
             Self::Timeout { source, after } => {
                 write!(f, "source {source} did not answer within {after:?}")
             }
-            Self::BreakerOpen { source, retry_in } => {
-                write!(
-                    f,
-                    "source {source} keeps failing and is left alone; it is tried again in {retry_in:?}"
-                )
-            }
+            Self::BreakerOpen {
+                source,
+                retry_in,
+                last_failure,
+            } => write!(
+                f,
+                "source {source} keeps failing and is left alone; it is tried again in {retry_in:?}; \
+                 its last failure: {last_failure}"
+            ),
             Self::Overloaded { source, limit } => {
                 write!(
                     f,
@@ -360,6 +365,7 @@ mod tests {
                 QueryError::BreakerOpen {
                     source: source.clone(),
                     retry_in: Duration::from_secs(1),
+                    last_failure: String::new(),
                 },
                 "prom",
                 false,

@@ -133,6 +133,11 @@ impl Source {
         self.failures_in_a_row == 1
     }
 
+    /// The last failure in words; empty before the first.
+    pub(crate) fn last_failure(&self) -> &str {
+        self.last_error.as_ref().map_or("", |(_, message)| message)
+    }
+
     pub(crate) const fn failures_in_a_row(&self) -> u64 {
         self.failures_in_a_row
     }

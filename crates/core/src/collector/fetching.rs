@@ -1,5 +1,6 @@
 //! Questions on their way to a source: queued, fetched, tried again, and what the askers get.
 
+use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -78,9 +79,12 @@ impl Collector {
             match self.sources[at].breaker.admit(now.mono) {
                 Admission::Yes | Admission::Probe => self.fetch(at, id, now),
                 Admission::No { until } => {
-                    let source = self.sources[at].name.clone();
-                    let retry_in = until.since(now.mono);
-                    self.conclude(id, Err(QueryError::BreakerOpen { source, retry_in }), now);
+                    let error = QueryError::BreakerOpen {
+                        source: self.sources[at].name.clone(),
+                        retry_in: until.since(now.mono),
+                        last_failure: self.sources[at].last_failure().to_owned(),
+                    };
+                    self.conclude(id, Err(error), now);
                 }
             }
         }
