@@ -21,9 +21,10 @@ pub(crate) fn response(error: &QueryError) -> HttpResponse {
             HttpResponse::error(404, "not_found", &message)
         }
         QueryError::QueryTooLong { .. } => HttpResponse::error(414, "bad_data", &message),
-        QueryError::Bind(_) | QueryError::Parse { .. } | QueryError::BadParameter { .. } => {
-            HttpResponse::error(400, "bad_data", &message)
-        }
+        QueryError::Bind(_)
+        | QueryError::BadRange(_)
+        | QueryError::Parse { .. }
+        | QueryError::BadParameter { .. } => HttpResponse::error(400, "bad_data", &message),
         QueryError::Unsupported { .. } | QueryError::Unmergeable { .. } => {
             HttpResponse::error(422, "execution", &message)
         }

@@ -328,7 +328,7 @@ impl Front {
             apply_cache_control(&mut ask, request);
             let name = match &ask.query {
                 Query::Template { name, .. } => name.clone(),
-                Query::PromQl(text) => text.clone(),
+                Query::PromQl(text) | Query::Endpoint { path: text, .. } => text.clone(),
             };
             match self.collector.query(&ask, now) {
                 Ok(Lookup::Ready(answer)) => {

@@ -144,7 +144,7 @@ pub(crate) fn apply_cache_control(ask: &mut Ask, request: &HttpRequest) {
 pub(crate) fn promql(ask: &Ask) -> &str {
     match &ask.query {
         Query::PromQl(text) => text,
-        Query::Template { .. } => "",
+        Query::Template { .. } | Query::Endpoint { .. } => "",
     }
 }
 

@@ -241,6 +241,7 @@ fn cache_status(answer: &Answer) -> String {
             format!("hit; ttl={ttl_s}")
         }
         Provenance::Coalesced => format!("fwd=miss; collapsed{}", stored(answer)),
+        Provenance::Partial => format!("fwd=partial{}", stored(answer)),
         Provenance::Miss => format!("fwd=miss{}", stored(answer)),
     };
     format!(

@@ -57,6 +57,7 @@ fn blame(error: &QueryError) -> Blame<'_> {
         QueryError::UnknownSource { name, .. } => of("unknown-source", Some(name)),
         QueryError::UnknownTemplate { source, .. } => of("bad-data", Some(source)),
         QueryError::Bind(_)
+        | QueryError::BadRange(_)
         | QueryError::QueryTooLong { .. }
         | QueryError::Parse { .. }
         | QueryError::BadParameter { .. } => of("bad-data", None),

@@ -88,8 +88,8 @@ fn request(
         }
     };
     match asked.method {
-        Method::Get => shape(Request::get(&address.join(asked.path, &asked.form))).build(),
-        Method::Post => shape(Request::post(&address.join(asked.path, "")))
+        Method::Get => shape(Request::get(&address.join(&asked.path, &asked.form))).build(),
+        Method::Post => shape(Request::post(&address.join(&asked.path, "")))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(asked.form.as_str()),
     }

@@ -85,7 +85,7 @@ async fn fetch_with(
 ) -> Result<Response, FetchError> {
     let request = FetchRequest {
         method,
-        path: "/api/v1/query",
+        path: "/api/v1/query".into(),
         form: "query=a%2Bb".into(),
     };
     let deadline = Instant::ZERO + within;
@@ -119,7 +119,7 @@ async fn fetch_target(transport: &HttpTransport, target: &str) -> Result<Respons
         target: Some(target.into()),
         request: FetchRequest {
             method: Method::Get,
-            path: "",
+            path: "".into(),
             form: String::new(),
         },
         deadline: Instant::ZERO + PATIENCE,

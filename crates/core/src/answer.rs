@@ -18,6 +18,8 @@ pub enum Provenance {
     Stale,
     /// Fetched for this asker.
     Miss,
+    /// Put together from what was in memory and what was fetched for this asker.
+    Partial,
     /// Fetched for an earlier asker of the same key and shared.
     Coalesced,
     /// From memory, because the source failed.
@@ -31,6 +33,7 @@ impl Provenance {
             Self::Hit => "hit",
             Self::Stale => "stale",
             Self::Miss => "miss",
+            Self::Partial => "partial",
             Self::Coalesced => "coalesced",
             Self::StaleOnError => "stale-on-error",
         }
@@ -85,6 +88,7 @@ mod tests {
             (Provenance::Hit, "hit"),
             (Provenance::Stale, "stale"),
             (Provenance::Miss, "miss"),
+            (Provenance::Partial, "partial"),
             (Provenance::Coalesced, "coalesced"),
             (Provenance::StaleOnError, "stale-on-error"),
         ];

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::{Answer, UnixMillis};
+use crate::{Answer, Range, UnixMillis};
 
 /// Names one ask that waits for its reply. Never reused by the same collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +22,17 @@ pub enum Query {
         name: String,
         /// Values by parameter name.
         params: BTreeMap<String, String>,
+    },
+    /// Another endpoint of the Prometheus API that only reads, such as `series` or `labels`.
+    /// Answers of `series`, `labels`, `label/<name>/values` and `metadata` are kept; those of
+    /// others are shared among those who ask at the same time, and stand in for a source that
+    /// fails, but are never a hit.
+    Endpoint {
+        /// Its path below `/api/v1/`: words of letters, digits, `_`, `-`, `.` and `:`, with
+        /// slashes in between.
+        path: String,
+        /// Its parameters. Their order is part of the question, for some endpoints heed it.
+        params: Vec<(String, String)>,
     },
 }
 
@@ -45,8 +56,10 @@ pub struct Ask {
     pub sources: Vec<String>,
     /// What is asked.
     pub query: Query,
-    /// The instant asked about; `None` asks about now.
+    /// The instant asked about; `None` asks about now. Of no meaning beside `range`.
     pub time: Option<UnixMillis>,
+    /// The instants asked about, which makes it a range query.
+    pub range: Option<Range>,
     /// The oldest data that will do, by its own instant; `None` leaves it to ttl and thresholds.
     pub max_age: Option<Duration>,
     /// Whether an answer past its ttl may be served at once while a newer one is fetched behind.
@@ -79,6 +92,7 @@ impl Ask {
             sources: Vec::new(),
             query,
             time: None,
+            range: None,
             max_age: None,
             allow_stale: false,
             timeout: None,

@@ -9,7 +9,7 @@ use core::time::Duration;
 use tidegate_wire::{DecodeError, ExpositionError};
 
 use crate::promql::{SelectorError, SyntaxError};
-use crate::{BindError, FetchError};
+use crate::{BindError, FetchError, RangeError};
 
 /// Why an ask has no answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +66,8 @@ pub enum QueryError {
         /// What is wrong with it.
         message: String,
     },
+    /// The range is none that Prometheus would take.
+    BadRange(RangeError),
     /// The source understood and refused, or failed in its own words, which are passed on.
     Upstream {
         /// The source.
@@ -149,6 +151,7 @@ impl QueryError {
             | Self::Unsupported { .. }
             | Self::Unmergeable { .. }
             | Self::BadParameter { .. }
+            | Self::BadRange(_)
             | Self::Overloaded { .. } => false,
         }
     }
@@ -176,6 +179,7 @@ impl fmt::Display for QueryError {
                 write!(f, "source {source} has no template {name:?}")
             }
             Self::Bind(error) => error.fmt(f),
+            Self::BadRange(error) => error.fmt(f),
             Self::QueryTooLong { bytes, limit_bytes } => {
                 write!(
                     f,
@@ -258,6 +262,7 @@ impl core::error::Error for QueryError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Bind(error) => Some(error),
+            Self::BadRange(error) => Some(error),
             Self::Garbled { error, .. } => Some(error),
             Self::GarbledText { error, .. } => Some(error),
             Self::Unreachable { error, .. } => Some(error),

@@ -1,5 +1,6 @@
 //! What the collector asks its driver to fetch, and what comes back.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -31,6 +32,25 @@ impl Method {
     }
 }
 
+/// Whether a path, from its slash on, is one below `/api/v1/` that only reads and leads nowhere
+/// else: words of letters, digits, `_`, `-`, `.` and `:`, with slashes in between, none of them
+/// an endpoint that writes (`admin`, `write`, `otlp`) or speaks another language (`read`).
+pub fn is_reading_path(path: &str) -> bool {
+    const REFUSED: [&str; 4] = ["admin", "write", "otlp", "read"];
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(plain) && word.bytes().any(|byte| byte != b'.')
+    };
+    path.strip_prefix("/api/v1/").is_some_and(|below| {
+        let mut words = below.split('/');
+        let reads = words
+            .clone()
+            .next()
+            .is_some_and(|first| !REFUSED.contains(&first));
+        reads && words.all(is_word)
+    })
+}
+
 /// A request to a source, without its address: only the driver knows where a source lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchRequest {
@@ -38,7 +58,7 @@ pub struct FetchRequest {
     pub method: Method,
     /// Path below the source's base URL, beginning with a slash; empty for a target, whose URL is
     /// already that of its text.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// Parameters, percent-encoded; may be empty.
     pub form: String,
 }
@@ -180,6 +200,45 @@ mod tests {
     use alloc::string::ToString;
 
     use super::*;
+
+    #[test]
+    fn a_path_that_reads_leads_nowhere_but_below_the_api() {
+        for path in [
+            "series",
+            "query_range",
+            "label/__name__/values",
+            "label/a.b:c/values",
+            "status/tsdb",
+            "targets/admin",
+        ] {
+            assert!(is_reading_path(&alloc::format!("/api/v1/{path}")), "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "a//b",
+            "a/",
+            "../x",
+            "a/..",
+            "a/.",
+            "a?b",
+            "a%2e",
+            "a#",
+            "a\\b",
+            "a b",
+            "é",
+            "admin/tsdb/snapshot",
+            "write",
+            "otlp/v1/metrics",
+            "read",
+        ] {
+            assert!(
+                !is_reading_path(&alloc::format!("/api/v1/{path}")),
+                "{path}"
+            );
+        }
+        assert!(!is_reading_path("/api/v2/alerts") && !is_reading_path("series"));
+    }
 
     #[test]
     fn a_failed_fetch_says_what_happened() {

@@ -64,6 +64,7 @@ mod promql;
 mod question;
 mod queue;
 mod random;
+mod range;
 mod record;
 mod refusals;
 mod retry;
@@ -87,7 +88,7 @@ pub use config::{
     SourceKind, TemplateConfig, TemplateKind,
 };
 pub use error::QueryError;
-pub use fetch::{Fetch, FetchError, FetchId, FetchRequest, Method, Response};
+pub use fetch::{Fetch, FetchError, FetchId, FetchRequest, Method, Response, is_reading_path};
 pub use freshness::{Freshness, Thresholds};
 pub use invalidation::{CatalogError, Invalidation};
 pub use output::{Deadline, Event, Level, Output, Reply, Wake};
@@ -98,6 +99,7 @@ pub use pack::{
     WindowError, combine, combine_as, packs,
 };
 pub use random::Random;
+pub use range::{Range, RangeError};
 pub use record::{Family, Record, RecordError, Recorded, Refusal, Sample};
 pub use retry::{Failure, Retry, RetryConfig};
 pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};

@@ -1,22 +1,30 @@
 //! From an ask to a question: the bound query, its key, how long its answer is believed.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use tidegate_wire::form::encode_form;
-use tidegate_wire::number::write_timestamp_ms;
+use tidegate_wire::number::{parse_timestamp_ms, write_timestamp_ms};
 
 use crate::key::KeyBuilder;
 use crate::source::Source;
 use crate::{
-    Ask, FetchRequest, Limits, Method, Now, Query, QueryError, SourceConfig, Thresholds, UnixMillis,
+    Ask, FetchRequest, Limits, Method, Now, Query, QueryError, Range, SourceConfig, Thresholds,
+    UnixMillis, is_reading_path,
 };
 
 /// Where Prometheus answers instant queries.
 const QUERY_PATH: &str = "/api/v1/query";
+
+/// And range queries.
+const QUERY_RANGE_PATH: &str = "/api/v1/query_range";
+
+/// Where its other endpoints are.
+const API_PATH: &str = "/api/v1/";
 
 /// A target's address is that of its text.
 const TARGET_PATH: &str = "";
@@ -24,24 +32,39 @@ const TARGET_PATH: &str = "";
 /// Above this a form travels as a body: servers and proxies cut URLs off somewhere past 4 KiB.
 const GET_FORM_BYTES_MAX: usize = 2_048;
 
-/// The parameters of the query endpoint that an ask may pass on.
-const EXTRA_PARAMS: [&str; 3] = ["limit", "lookback_delta", "stats"];
+/// The parameters of the query endpoints that an ask may pass on.
+const EXTRA_PARAMS: [&str; 4] = ["limit", "lookback_delta", "stats", "timeout"];
 
 /// An ask made definite.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) key: Arc<str>,
-    pub(crate) query: String,
-    /// The instant asked about, where one was named.
+    pub(crate) subject: Subject,
+    /// The instant asked about, or the last of a range, where one was named.
     pub(crate) asked: Option<UnixMillis>,
     /// How long the answer is a hit.
     pub(crate) ttl: Duration,
     pub(crate) thresholds: Thresholds,
-    /// Whether ttl and thresholds are its template's own, and not its source's.
+    /// Whether ttl and thresholds are its own, and not its source's.
     own: (bool, bool),
-    /// The target whose text is asked for, of a scrape source.
-    pub(crate) target: Option<Arc<str>>,
-    extra: Vec<(String, String)>,
+}
+
+/// What is asked about.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    /// What a query says.
+    Query {
+        text: String,
+        range: Option<Range>,
+        extra: Vec<(String, String)>,
+    },
+    /// What another endpoint says.
+    Endpoint {
+        path: String,
+        params: Vec<(String, String)>,
+    },
+    /// The text of this target of a scrape source.
+    Target(Arc<str>),
 }
 
 impl Question {
@@ -51,13 +74,11 @@ impl Question {
         key.param("target", target);
         Self {
             key: key.finish(),
-            query: String::new(),
+            subject: Subject::Target(target.into()),
             asked: None,
             ttl: source.settings.ttl,
             thresholds: source.settings.thresholds,
             own: (false, false),
-            target: Some(target.into()),
-            extra: Vec::new(),
         }
     }
 
@@ -73,13 +94,43 @@ impl Question {
         question
     }
 
+    /// Whether it is asked again and again in the same words, so that its answer is worth keeping
+    /// warm: a query about now, or a target.
+    pub(crate) const fn recurs(&self) -> bool {
+        match &self.subject {
+            Subject::Query { .. } | Subject::Target(_) => self.asked.is_none(),
+            Subject::Endpoint { .. } => false,
+        }
+    }
+
+    /// The text of its query; empty where it is none.
+    pub(crate) fn query(&self) -> &str {
+        match &self.subject {
+            Subject::Query { text, .. } => text,
+            Subject::Endpoint { .. } | Subject::Target(_) => "",
+        }
+    }
+
+    /// The target whose text is asked for, of a scrape source.
+    pub(crate) const fn target(&self) -> Option<&Arc<str>> {
+        match &self.subject {
+            Subject::Target(target) => Some(target),
+            Subject::Query { .. } | Subject::Endpoint { .. } => None,
+        }
+    }
+
     /// What its texts weigh, the key among them.
     pub(crate) fn byte_size(&self) -> usize {
-        let extra = self
-            .extra
-            .iter()
-            .map(|(name, value)| name.len() + value.len());
-        self.key.len() + self.query.len() + extra.sum::<usize>()
+        let size = |pairs: &[(String, String)]| {
+            let sizes = pairs.iter().map(|(name, value)| name.len() + value.len());
+            sizes.sum::<usize>()
+        };
+        let subject = match &self.subject {
+            Subject::Query { text, extra, .. } => text.len() + size(extra),
+            Subject::Endpoint { path, params } => path.len() + size(params),
+            Subject::Target(_) => 0,
+        };
+        self.key.len() + subject
     }
 
     /// A question of this key about now, for tests of what keeps answers.
@@ -87,49 +138,68 @@ impl Question {
     pub(crate) fn named(key: &str, asked: Option<UnixMillis>) -> Self {
         Self {
             key: key.into(),
-            query: String::new(),
+            subject: Subject::Query {
+                text: String::new(),
+                range: None,
+                extra: Vec::new(),
+            },
             asked,
             ttl: Duration::from_secs(30),
             thresholds: Thresholds::default(),
-            target: None,
             own: (false, false),
-            extra: Vec::new(),
         }
     }
 
     /// The fetch that answers it.
     pub(crate) fn request(&self) -> FetchRequest {
-        if self.target.is_some() {
-            return FetchRequest {
+        match &self.subject {
+            Subject::Target(_) => FetchRequest {
                 method: Method::Get,
-                path: TARGET_PATH,
+                path: TARGET_PATH.into(),
                 form: String::new(),
-            };
-        }
-        let time = self.asked.map(timestamp);
-        let extra = self
-            .extra
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        let params = [("query", self.query.as_str())].into_iter();
-        let mut form = String::new();
-        encode_form(
-            params
-                .chain(time.as_deref().map(|time| ("time", time)))
-                .chain(extra),
-            &mut form,
-        );
-        let method = if form.len() <= GET_FORM_BYTES_MAX {
-            Method::Get
-        } else {
-            Method::Post
-        };
-        FetchRequest {
-            method,
-            path: QUERY_PATH,
-            form,
+            },
+            Subject::Endpoint { path, params } => {
+                let path = format!("{API_PATH}{path}");
+                request(path.into(), params.iter().map(as_strs))
+            }
+            Subject::Query { text, range, extra } => {
+                let query = ("query", text.as_str());
+                let extra = extra.iter().map(as_strs);
+                match range {
+                    None => {
+                        let time = self.asked.map(timestamp);
+                        let time = time.as_deref().map(|time| ("time", time));
+                        let params = [query].into_iter().chain(time).chain(extra);
+                        request(QUERY_PATH.into(), params)
+                    }
+                    Some(range) => {
+                        let [start, end] = [range.start, range.end].map(timestamp);
+                        let step = seconds(range.step);
+                        let params = [query, ("start", &*start), ("end", &*end), ("step", &*step)];
+                        request(QUERY_RANGE_PATH.into(), params.into_iter().chain(extra))
+                    }
+                }
+            }
         }
     }
+}
+
+fn as_strs((name, value): &(String, String)) -> (&str, &str) {
+    (name, value)
+}
+
+fn request<'a>(
+    path: Cow<'static, str>,
+    params: impl Iterator<Item = (&'a str, &'a str)>,
+) -> FetchRequest {
+    let mut form = String::new();
+    encode_form(params, &mut form);
+    let method = if form.len() <= GET_FORM_BYTES_MAX {
+        Method::Get
+    } else {
+        Method::Post
+    };
+    FetchRequest { method, path, form }
 }
 
 /// Makes asks definite, for one source; `None` is `local`.
@@ -142,13 +212,12 @@ pub(crate) struct Questioner<'a> {
 impl Questioner<'_> {
     pub(crate) fn question(&self, ask: &Ask, now: Now) -> Result<Question, QueryError> {
         let name = self.source.map_or(self.local, |source| &source.name);
-        let extra = extra_params(&ask.extra)?;
-        let (mut key, query, ttl, thresholds) = match &ask.query {
+        match &ask.query {
             Query::PromQl(text) => {
                 self.check_length(text)?;
                 let mut key = KeyBuilder::new(name, "");
                 key.param("query", text);
-                (key, text.clone(), None, None)
+                self.query(ask, key, text.clone(), (None, None), now)
             }
             Query::Template {
                 name: template,
@@ -168,34 +237,101 @@ impl Questioner<'_> {
                 for (param, value) in found.relevant(params) {
                     key.param(param, value);
                 }
-                (key, query, found.config().ttl, found.config().thresholds)
+                let own = (found.config().ttl, found.config().thresholds);
+                self.query(ask, key, query, own, now)
             }
-        };
+            Query::Endpoint { path, params } => self.endpoint(name, path, params, now),
+        }
+    }
+
+    fn query(
+        &self,
+        ask: &Ask,
+        mut key: KeyBuilder,
+        text: String,
+        own: (Option<Duration>, Option<Thresholds>),
+        now: Now,
+    ) -> Result<Question, QueryError> {
+        let extra = extra_params(&ask.extra)?;
         // A parameter of a template may have the same name, so these are marked by a character
         // that no parameter's name has.
-        if let Some(time) = ask.time {
-            key.param("@time", &timestamp(time));
-        }
         for (name, value) in &extra {
-            key.param(&alloc::format!("@{name}"), value);
+            key.param(&format!("@{name}"), value);
         }
-        let own = (ttl.is_some(), thresholds.is_some());
-        let ttl = ttl
-            .or_else(|| self.source.map(|source| source.settings.ttl))
-            .unwrap_or_default();
-        let thresholds = thresholds
-            .or_else(|| self.source.map(|source| source.settings.thresholds))
-            .unwrap_or_default();
-        Ok(Question {
-            key: key.finish(),
-            query,
-            asked: ask.time,
-            ttl: self.ttl(ask.time, ttl, now),
-            thresholds,
-            own,
-            target: None,
+        let asked = match &ask.range {
+            Some(range) => {
+                range.check().map_err(QueryError::BadRange)?;
+                key.param("@step", &seconds(range.step));
+                key.param("@start", &timestamp(range.start));
+                key.param("@end", &timestamp(range.end));
+                Some(range.end)
+            }
+            None => {
+                if let Some(time) = ask.time {
+                    key.param("@time", &timestamp(time));
+                }
+                ask.time
+            }
+        };
+        let subject = Subject::Query {
+            text,
+            range: ask.range,
             extra,
-        })
+        };
+        Ok(self.definite(key, subject, asked, own, now))
+    }
+
+    fn endpoint(
+        &self,
+        name: &str,
+        path: &str,
+        params: &[(String, String)],
+        now: Now,
+    ) -> Result<Question, QueryError> {
+        if !is_reading_path(&format!("{API_PATH}{path}")) {
+            return Err(QueryError::BadParameter {
+                name: "path",
+                value: path.into(),
+                message: "it is no path of the Prometheus API that only reads".into(),
+            });
+        }
+        let mut key = KeyBuilder::new(name, "");
+        key.param("@path", path);
+        for (param, value) in params {
+            self.check_length(value)?;
+            key.param(param, value);
+        }
+        let end = params.iter().find(|(param, _)| param == "end");
+        let end = end.and_then(|(_, end)| parse_timestamp_ms(end).ok());
+        let asked = end.map(UnixMillis).filter(|_| is_kept(path));
+        let own_ttl = (!is_kept(path)).then_some(Duration::ZERO);
+        let subject = Subject::Endpoint {
+            path: path.into(),
+            params: params.to_vec(),
+        };
+        Ok(self.definite(key, subject, asked, (own_ttl, None), now))
+    }
+
+    fn definite(
+        &self,
+        key: KeyBuilder,
+        subject: Subject,
+        asked: Option<UnixMillis>,
+        (ttl, thresholds): (Option<Duration>, Option<Thresholds>),
+        now: Now,
+    ) -> Question {
+        let own = (ttl.is_some(), thresholds.is_some());
+        let settings = self.source.map(|source| &source.settings);
+        let ttl = ttl.or_else(|| settings.map(|settings| settings.ttl));
+        let thresholds = thresholds.or_else(|| settings.map(|settings| settings.thresholds));
+        Question {
+            key: key.finish(),
+            subject,
+            asked,
+            ttl: self.ttl(asked, ttl.unwrap_or_default(), now),
+            thresholds: thresholds.unwrap_or_default(),
+            own,
+        }
     }
 
     /// What was settled when it was asked about stays as it is, within reason.
@@ -216,6 +352,13 @@ impl Questioner<'_> {
             Ok(())
         }
     }
+}
+
+/// Whether an endpoint's answers are worth keeping: they change seldom, and every dashboard asks
+/// for them.
+fn is_kept(path: &str) -> bool {
+    let is_values = path.starts_with("label/") && path.ends_with("/values");
+    is_values || matches!(path, "series" | "labels" | "metadata")
 }
 
 /// The known ones, sorted, so that their order in the ask does not matter.
@@ -245,4 +388,31 @@ fn timestamp(time: UnixMillis) -> String {
     let mut text = Vec::new();
     write_timestamp_ms(time.0, &mut text);
     String::from_utf8(text).expect("digits are UTF-8")
+}
+
+/// Decimal seconds, exact to the nanosecond.
+fn seconds(duration: Duration) -> String {
+    let (whole, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    if nanos == 0 {
+        return format!("{whole}");
+    }
+    let text = format!("{whole}.{nanos:09}");
+    text.trim_end_matches('0').into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_written_in_seconds_without_loss() {
+        let texts = [
+            15_000_000_000,
+            500_000_000,
+            1_000_000_001,
+            90_061_500_000_000,
+        ];
+        let texts = texts.map(|nanos| seconds(Duration::from_nanos(nanos)));
+        assert_eq!(texts, ["15", "0.5", "1.000000001", "90061.5"]);
+    }
 }

@@ -12,24 +12,13 @@ use tidegate_api::{Change, CommandId, HttpRequest, Input, Output};
 use tidegate_client::MachineError;
 use tidegate_core::{
     Deadline, Event, Family, Fetch, FetchError, FetchId, FetchRequest, Instant, Invalidation,
-    Level, Method, Record, Response, Sample, Wake,
+    Level, Method, Record, Response, Sample, Wake, is_reading_path,
 };
 use tidegate_series::MetricKind;
 
 pub(super) use self::config::config;
 use self::config::{ms, template as template_config};
 use super::{GuestCommand, GuestRecorded, GuestReply, GuestResponse, command_id, wit};
-
-/// What a guest may ask a source for: reading, and nothing that administers.
-const PATHS: &[&str] = &[
-    "/api/v1/label",
-    "/api/v1/labels",
-    "/api/v1/metadata",
-    "/api/v1/query",
-    "/api/v1/query_range",
-    "/api/v1/series",
-    "/api/v1/status/buildinfo",
-];
 
 /// What a guest may ask a target for: its text, at the target's own address.
 const TARGET_PATH: &str = "";
@@ -189,16 +178,16 @@ pub(super) fn output(output: wit::Output) -> Result<Output<GuestReply>, MachineE
 }
 
 fn fetch(fetch: wit::Fetch) -> Result<Fetch, MachineError> {
-    let path = match &fetch.target {
-        Some(_) => Some(TARGET_PATH).filter(|path| *path == fetch.path),
-        None => PATHS.iter().copied().find(|path| *path == fetch.path),
+    let may_ask = match &fetch.target {
+        Some(_) => fetch.path == TARGET_PATH,
+        None => is_reading_path(&fetch.path),
     };
-    let Some(path) = path else {
+    if !may_ask {
         return Err(MachineError::new(format!(
             "it asked for {:?}, which no source is asked for",
             one_line(&fetch.path)
         )));
-    };
+    }
     Ok(Fetch {
         id: FetchId(fetch.id),
         source: Arc::from(fetch.source),
@@ -208,7 +197,7 @@ fn fetch(fetch: wit::Fetch) -> Result<Fetch, MachineError> {
                 wit::Method::Get => Method::Get,
                 wit::Method::Post => Method::Post,
             },
-            path,
+            path: fetch.path.into(),
             form: fetch.form,
         },
         deadline: Instant::from_nanos(fetch.deadline_ns),
@@ -371,7 +360,7 @@ mod tests {
             panic!("a fetch")
         };
         assert_eq!(
-            (fetch.target.as_deref(), fetch.request.path),
+            (fetch.target.as_deref(), &*fetch.request.path),
             (Some("a"), "")
         );
         for path in ["/api/v1/query", "/admin"] {

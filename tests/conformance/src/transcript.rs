@@ -136,7 +136,7 @@ impl Transcript {
         } else {
             format!(" {}", shown(&request.form))
         };
-        let (source, method, path) = (&fetch.source, request.method.as_str(), request.path);
+        let (source, method, path) = (&fetch.source, request.method.as_str(), &*request.path);
         self.line(&format!(
             "  fetch {number} {source} {method} {path}{form} until {}",
             seconds(fetch.deadline)

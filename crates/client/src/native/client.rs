@@ -310,7 +310,7 @@ impl Tidegate {
         let answers = asks.into_iter().map(async |ask| {
             let name = match &ask.query {
                 Query::Template { name, .. } => name.clone(),
-                Query::PromQl(text) => text.clone(),
+                Query::PromQl(text) | Query::Endpoint { path: text, .. } => text.clone(),
             };
             let result: Result<Answer, QueryError> = match self.query(self.terms.of(ask)).await {
                 Ok(answer) => Ok(answer),

@@ -139,10 +139,10 @@ impl HttpTransport {
         let request = &fetch.request;
         // The client moves user and password from the URL to a header that it knows to hide.
         let builder = match request.method {
-            Method::Get => self.client.get(base.join(request.path, &request.form)),
+            Method::Get => self.client.get(base.join(&request.path, &request.form)),
             Method::Post => self
                 .client
-                .post(base.join(request.path, ""))
+                .post(base.join(&request.path, ""))
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(request.form.clone()),
         };

@@ -4,9 +4,9 @@ use serde_json::Value;
 use tidegate_api::{Change, Command, CommandId, HttpRequest, Input};
 use tidegate_core::{
     Ask, BreakerConfig, CacheConfig, Config, Family, FetchError, FetchId, Invalidation, Limits,
-    LocalConfig, ParamConfig, ParamType, Priority, Query, Record, Response, RetryBudgetConfig,
-    RetryConfig, Sample, SourceConfig, SourceKind, TemplateConfig, TemplateKind, Thresholds,
-    UnixMillis,
+    LocalConfig, ParamConfig, ParamType, Priority, Query, Range, Record, Response,
+    RetryBudgetConfig, RetryConfig, Sample, SourceConfig, SourceKind, TemplateConfig, TemplateKind,
+    Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -118,12 +118,14 @@ json_struct!(Ask {
     sources,
     query,
     time,
+    range,
     max_age,
     allow_stale,
     timeout,
     priority,
     extra,
 });
+json_struct!(Range { start, end, step });
 json_struct!(Record {
     source,
     families,
@@ -272,6 +274,11 @@ impl Json for Query {
                 object.member("template", name).member("params", params);
                 object.end();
             }
+            Self::Endpoint { path, params } => {
+                let mut object = Object::new(out);
+                object.member("endpoint", path).member("params", params);
+                object.end();
+            }
         }
     }
 
@@ -279,6 +286,12 @@ impl Json for Query {
         let object = read_object(value)?;
         if object.contains_key("promql") {
             return read_member(object, "promql").map(Self::PromQl);
+        }
+        if object.contains_key("endpoint") {
+            return Ok(Self::Endpoint {
+                path: read_member(object, "endpoint")?,
+                params: read_member(object, "params")?,
+            });
         }
         Ok(Self::Template {
             name: read_member(object, "template")?,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tidegate_api::{Change, Command, CommandId, Front, HttpRequest, Input, Output, Reply};
 use tidegate_core::{
     Ask, Config, Family, FetchError, FetchId, Instant, Invalidation, Now, ParamConfig, ParamType,
-    Query, Record, Response, Sample, SourceConfig, TemplateConfig, Thresholds, UnixMillis,
+    Query, Range, Record, Response, Sample, SourceConfig, TemplateConfig, Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -493,23 +493,34 @@ fn texts() -> impl Strategy<Value = BTreeMap<String, String>> {
     prop::collection::btree_map(any::<String>(), any::<String>(), 0..3)
 }
 
+fn pairs() -> impl Strategy<Value = Vec<(String, String)>> {
+    prop::collection::vec(any::<(String, String)>(), 0..3)
+}
+
 fn ask() -> impl Strategy<Value = Ask> {
     let query = prop_oneof![
         any::<String>().prop_map(Query::PromQl),
         (any::<String>(), texts()).prop_map(|(name, params)| Query::Template { name, params }),
+        (any::<String>(), pairs()).prop_map(|(path, params)| Query::Endpoint { path, params }),
     ];
-    let pairs = prop::collection::vec(any::<(String, String)>(), 0..3);
     let sources = prop::collection::vec(any::<String>(), 0..3);
+    let range = (any::<i64>(), any::<i64>(), duration()).prop_map(|(start, end, step)| Range {
+        start: UnixMillis(start),
+        end: UnixMillis(end),
+        step,
+    });
     let times = (
         any::<Option<i64>>(),
+        prop::option::of(range),
         prop::option::of(duration()),
         prop::option::of(duration()),
     );
-    (query, sources, times, any::<bool>(), pairs).prop_map(
-        |(query, sources, (time, max_age, timeout), allow_stale, extra)| Ask {
+    (query, sources, times, any::<bool>(), pairs()).prop_map(
+        |(query, sources, (time, range, max_age, timeout), allow_stale, extra)| Ask {
             query,
             sources,
             time: time.map(UnixMillis),
+            range,
             max_age,
             timeout,
             allow_stale,

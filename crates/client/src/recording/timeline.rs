@@ -413,6 +413,13 @@ fn ask_text(ask: &Ask) -> String {
                 .collect();
             format!("asks {name} {{{}}}", shown(&params.join(", ")))
         }
+        Query::Endpoint { path, params } => {
+            let params: Vec<_> = params
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            format!("asks /{} {{{}}}", shown(path), shown(&params.join(", ")))
+        }
     };
     if !ask.sources.is_empty() {
         text += &format!(" of {}", shown(&ask.sources.join(", ")));
@@ -422,6 +429,10 @@ fn ask_text(ask: &Ask) -> String {
     }
     if let Some(time) = ask.time {
         text += &format!(", at {time}");
+    }
+    if let Some(range) = ask.range {
+        let (start, end, step) = (range.start, range.end, seconds(range.step));
+        text += &format!(", from {start} to {end} every {step}");
     }
     text
 }
@@ -480,7 +491,7 @@ fn body_key(body: &[u8]) -> Option<String> {
 fn promql(ask: &Ask) -> Option<String> {
     match &ask.query {
         Query::PromQl(query) => Some(query.clone()),
-        Query::Template { .. } => None,
+        Query::Template { .. } | Query::Endpoint { .. } => None,
     }
 }
 

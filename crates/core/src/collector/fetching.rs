@@ -100,12 +100,12 @@ impl Collector {
             Purpose::Probe => {
                 let request = FetchRequest {
                     method: Method::Get,
-                    path: PROBE_PATH,
+                    path: PROBE_PATH.into(),
                     form: String::new(),
                 };
                 (None, request)
             }
-            Purpose::Answer { question, .. } => (question.target.clone(), question.request()),
+            Purpose::Answer { question, .. } => (question.target().cloned(), question.request()),
         };
         if flight.last_error.is_none() {
             self.sources[at].budget.tried(now.mono);
@@ -153,7 +153,7 @@ impl Collector {
             Purpose::Probe => understand_probe(&self.sources[at].name, result),
             Purpose::Answer { question, .. } => {
                 let source = &self.sources[at].name;
-                let payload = match &question.target {
+                let payload = match question.target() {
                     Some(_) => understand_text(source, result, now),
                     None => understand(source, result),
                 };

@@ -105,7 +105,7 @@ impl Collector {
         };
         let template = match &ask.query {
             Query::Template { name, .. } => source.templates.get(name),
-            Query::PromQl(_) => None,
+            Query::PromQl(_) | Query::Endpoint { .. } => None,
         };
         let own = template.and_then(|template| template.config().thresholds);
         own.unwrap_or(source.settings.thresholds)
@@ -119,7 +119,7 @@ impl Collector {
         ask: &Ask,
         now: Now,
     ) -> Result<Lookup, QueryError> {
-        let selector = parse_selector(&question.query)?;
+        let selector = parse_selector(question.query())?;
         if selector.range_ms.is_some() || selector.offset_ms != 0 || question.asked.is_some() {
             return Err(QueryError::Unsupported {
                 message: alloc::format!(
@@ -311,7 +311,8 @@ const fn rank(provenance: Provenance) -> u8 {
         Provenance::Hit => 0,
         Provenance::Stale => 1,
         Provenance::Coalesced => 2,
-        Provenance::Miss => 3,
-        Provenance::StaleOnError => 4,
+        Provenance::Partial => 3,
+        Provenance::Miss => 4,
+        Provenance::StaleOnError => 5,
     }
 }

@@ -10,7 +10,7 @@ use super::Collector;
 use crate::cache::Entry;
 use crate::config::LOCAL;
 use crate::flight::{Asker, FlightId, Purpose, Stage};
-use crate::question::{Question, Questioner};
+use crate::question::{Question, Questioner, Subject};
 use crate::timers::Timer;
 use crate::{
     Answer, Ask, AskId, Freshness, Level, Lookup, Now, Payload, Priority, Provenance, QueryError,
@@ -51,8 +51,14 @@ impl Collector {
             Some((at, SourceKind::Prometheus | SourceKind::Plugin)) => {
                 self.look_up_remote(at, Arc::new(question), ask, now)
             }
-            Some((at, SourceKind::Scrape)) => self.gather_targets(at, &question, ask, now),
-            Some((_, SourceKind::Push)) | None => self.look_up_local(&question, now),
+            Some((at, SourceKind::Scrape)) => {
+                refuse_beyond_instants(&question, "a source that is scraped when asked")?;
+                self.gather_targets(at, &question, ask, now)
+            }
+            Some((_, SourceKind::Push)) | None => {
+                refuse_beyond_instants(&question, "samples held here")?;
+                self.look_up_local(&question, now)
+            }
         }
     }
 
@@ -66,7 +72,7 @@ impl Collector {
 
     fn look_up_local(&mut self, question: &Question, now: Now) -> Result<Lookup, QueryError> {
         let at = question.asked.unwrap_or(now.wall);
-        let said = self.local.query(&question.query, at)?;
+        let said = self.local.query(question.query(), at)?;
         self.stats.local += 1;
         let age = said
             .newest
@@ -237,6 +243,16 @@ impl Collector {
         let ask = AskId(self.next_ask);
         self.next_ask += 1;
         ask
+    }
+}
+
+fn refuse_beyond_instants(question: &Question, what: &str) -> Result<(), QueryError> {
+    match question.subject {
+        Subject::Query { range: None, .. } => Ok(()),
+        _ => Err(QueryError::Unsupported {
+            message: format!("{what} can only be asked about an instant"),
+            position: 0,
+        }),
     }
 }
 

@@ -43,7 +43,7 @@ impl Collector {
     /// Notes in the tracking of a question that it is asked, or begins one.
     fn track(&mut self, at: usize, question: &Arc<Question>, now: Now) -> Option<TrackId> {
         let source = &self.sources[at];
-        if question.asked.is_some()
+        if !question.recurs()
             || source.settings.fetch_interval.is_zero()
             || !self.cache.is_enabled()
         {

@@ -162,7 +162,7 @@ impl Group {
 fn name(ask: &Ask) -> String {
     match &ask.query {
         Query::Template { name, .. } => name.clone(),
-        Query::PromQl(text) => text.clone(),
+        Query::PromQl(text) | Query::Endpoint { path: text, .. } => text.clone(),
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn names(asks: &[crate::Ask]) -> Vec<&str> {
     asks.iter()
         .map(|ask| match &ask.query {
             crate::Query::Template { name, .. } => name.as_str(),
-            crate::Query::PromQl(text) => text.as_str(),
+            crate::Query::PromQl(text) | crate::Query::Endpoint { path: text, .. } => text.as_str(),
         })
         .collect()
 }

@@ -55,6 +55,7 @@ impl Topic {
                 Query::Template { name, params } => {
                     What::Template(name.clone(), params["k"].clone())
                 }
+                Query::Endpoint { .. } => unreachable!("the world asks no other endpoint"),
             },
             time_ms: ask.time.map(|time| time.0),
         }
