@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidegate_client::ClientError;
 use tidegate_client::native::Tidegate;
 use tidegate_core::{Answer, Ask, QueryError, SourceConfig, UnixMillis};
-use tidegate_wire::encode_query_response;
 use tidegate_wire::number::{parse_duration_ms, parse_timestamp_ms};
+use tidegate_wire::{Data, encode_query_response};
 
 use crate::cli::Query;
 use crate::{FAILED, WRONG, refuse, table};
@@ -112,10 +112,9 @@ fn print(answer: &Answer, as_json: bool) -> ExitCode {
 /// What stands below a table, on standard error so that no program takes it for data.
 fn foot(answer: &Answer) {
     let series = match &answer.payload.response.data {
-        tidegate_wire::Data::Vector(columns) | tidegate_wire::Data::Matrix(columns) => {
-            columns.len()
-        }
-        tidegate_wire::Data::Scalar { .. } | tidegate_wire::Data::String { .. } => 1,
+        Data::Vector(columns) | Data::Matrix(columns) | Data::Series(columns) => columns.len(),
+        Data::Strings(strings) => strings.len(),
+        Data::Scalar { .. } | Data::String { .. } | Data::Document => 1,
     };
     eprintln!(
         "{series} series from {}: {}, {} old, {}",

@@ -82,6 +82,18 @@ fn rows(data: &Data) -> Vec<Row> {
                 timestamp_ms: Some(*timestamp_ms),
             }]
         }
+        Data::Strings(strings) => strings.iter().map(|text| bare(printable(text))).collect(),
+        Data::Series(columns) => columns.iter().map(selector).map(bare).collect(),
+        Data::Document => Vec::new(),
+    }
+}
+
+/// A row of something that has neither value nor time.
+fn bare(series: String) -> Row {
+    Row {
+        series,
+        value: String::new(),
+        timestamp_ms: None,
     }
 }
 

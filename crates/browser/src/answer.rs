@@ -41,6 +41,9 @@ pub(crate) fn object(answer: &Answer) -> JsValue {
         } => record
             .with("timestampMs", *timestamp_ms as f64)
             .with("value", value.as_str()),
+        Data::Strings(values) => record.with("values", strings(values)),
+        Data::Series(columns) => record.with("metrics", metrics(columns)),
+        Data::Document => record,
     };
     record.finish()
 }

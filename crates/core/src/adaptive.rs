@@ -16,14 +16,21 @@ pub struct Fingerprint(u64);
 impl Fingerprint {
     /// The fingerprint of a response: its type, labels, values and histograms. The order of series
     /// does not matter, since Prometheus does not keep it. NaNs are one value, but for the stale
-    /// marker.
+    /// marker. All documents have the same, for their text is not in the response.
     pub fn of(response: &QueryResponse) -> Self {
         let mut hash = Hash::default();
         hash.text(response.data.result_type());
         match &response.data {
-            Data::Vector(columns) | Data::Matrix(columns) => hash.columns(columns),
+            Data::Vector(columns) | Data::Matrix(columns) | Data::Series(columns) => {
+                hash.columns(columns);
+            }
             Data::Scalar { value, .. } => hash.value(*value),
             Data::String { value, .. } => hash.text(value),
+            Data::Strings(strings) => {
+                hash.word(strings.len() as u64);
+                strings.iter().for_each(|text| hash.text(text));
+            }
+            Data::Document => {}
         }
         Self(hash.0)
     }

@@ -27,10 +27,39 @@ const ENVELOPE_DEPTH: usize = 1;
 /// The nesting at which a histogram stands in a matrix; no value that is skipped stands deeper.
 const SAMPLE_DEPTH: usize = 6;
 
-/// Decodes the answer to `/api/v1/query` or `/api/v1/query_range`.
+/// What the `data` of an envelope holds: that depends on the endpoint, and the body does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Shape {
+    /// A result with its type: `/api/v1/query` and `/api/v1/query_range`.
+    Query,
+    /// A list of strings: `/api/v1/labels` and `/api/v1/label/<name>/values`.
+    Strings,
+    /// A list of label sets: `/api/v1/series`.
+    Series,
+    /// Anything: it is checked to be JSON of bounded depth, and not kept.
+    Document,
+}
+
+/// Decodes the answer to `/api/v1/query` or `/api/v1/query_range`: [`decode_response`] for
+/// [`Shape::Query`].
 ///
-/// Labels, series, samples, warnings and infos keep the order they came in; duplicate series and
-/// timestamps are passed on unmodified, and native histograms keep their text.
+/// # Errors
+///
+/// As [`decode_response`].
+pub fn decode_query_response(
+    status: u16,
+    body: &[u8],
+    limits: &DecodeLimits,
+) -> Result<QueryResponse> {
+    decode_response(status, body, Shape::Query, limits)
+}
+
+/// Decodes the answer to a request whose `data` has `shape`.
+///
+/// Labels, series, samples, strings, warnings and infos keep the order they came in; duplicate series
+/// and timestamps are passed on unmodified, and native histograms keep their text. Lists of strings
+/// and label sets may be `null`, as Go writes lists that were never made.
 ///
 /// # Errors
 ///
@@ -39,20 +68,21 @@ const SAMPLE_DEPTH: usize = 6;
 /// [`StatusMismatch`](DecodeError::StatusMismatch) when it claims success, else
 /// [`NotAnEnvelope`](DecodeError::NotAnEnvelope). Any other status is
 /// [`UnexpectedStatus`](DecodeError::UnexpectedStatus), whatever the body.
-pub fn decode_query_response(
+pub fn decode_response(
     status: u16,
     body: &[u8],
+    shape: Shape,
     limits: &DecodeLimits,
 ) -> Result<QueryResponse> {
     match status {
-        200 => match decode_envelope(body, limits)? {
+        200 => match decode_envelope(body, shape, limits)? {
             Decoded::Success(response) => Ok(response),
             Decoded::Error(_) => Err(DecodeError::StatusMismatch {
                 status,
                 envelope: Envelope::Error,
             }),
         },
-        400..=599 => Err(match decode_envelope(body, limits) {
+        400..=599 => Err(match decode_envelope(body, shape, limits) {
             Ok(Decoded::Error(response)) => DecodeError::Upstream { status, response },
             Ok(Decoded::Success(_)) => DecodeError::StatusMismatch {
                 status,
@@ -70,8 +100,8 @@ enum Decoded {
 }
 
 /// The members of the envelope met so far.
-#[derive(Default)]
 struct Members {
+    shape: Shape,
     status: Option<Envelope>,
     /// Where `data` starts, when it came before `status` said how to read it.
     data_position: Option<usize>,
@@ -82,9 +112,9 @@ struct Members {
     infos: Option<Vec<String>>,
 }
 
-fn decode_envelope(body: &[u8], limits: &DecodeLimits) -> Result<Decoded> {
+fn decode_envelope(body: &[u8], shape: Shape, limits: &DecodeLimits) -> Result<Decoded> {
     let mut reader = Reader::new(body, limits.depth)?;
-    let mut members = Members::default();
+    let mut members = Members::new(shape);
     reader.expect(b'{', "`{`")?;
     let mut first = true;
     while let Some(key) = reader.key(&mut first)? {
@@ -96,6 +126,19 @@ fn decode_envelope(body: &[u8], limits: &DecodeLimits) -> Result<Decoded> {
 }
 
 impl Members {
+    fn new(shape: Shape) -> Self {
+        Self {
+            shape,
+            status: None,
+            data_position: None,
+            data: None,
+            error_type: None,
+            error: None,
+            warnings: None,
+            infos: None,
+        }
+    }
+
     fn read(&mut self, reader: &mut Reader<'_>, key: &str, limits: &DecodeLimits) -> Result<()> {
         match key {
             "status" => {
@@ -130,7 +173,7 @@ impl Members {
         }
         self.data_position = Some(reader.position());
         match self.status {
-            Some(Envelope::Success) => self.data = Some(read_data(reader, limits)?),
+            Some(Envelope::Success) => self.data = Some(read_data(reader, self.shape, limits)?),
             Some(Envelope::Error) | None => drop(reader.skip(ENVELOPE_DEPTH)?),
         }
         Ok(())
@@ -150,7 +193,9 @@ impl Members {
             Envelope::Success => {
                 let data = match (self.data, self.data_position) {
                     (Some(data), _) => data,
-                    (None, Some(position)) => read_data(&mut reader.at(position), limits)?,
+                    (None, Some(position)) => {
+                        read_data(&mut reader.at(position), self.shape, limits)?
+                    }
                     (None, None) => return Err(missing("data")),
                 };
                 Ok(Decoded::Success(QueryResponse {
@@ -175,25 +220,38 @@ fn read_status(reader: &mut Reader<'_>) -> Result<Envelope> {
     }
 }
 
-/// Reads a list of strings; Go writes an absent one as `null`.
 fn read_messages(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Vec<String>> {
     let mut messages = Vec::new();
+    read_list(reader, "a list of messages", |reader| {
+        within(messages.len() + 1, "warnings or infos", limits.messages)?;
+        messages.push(reader.string("a message")?.into_owned());
+        Ok(())
+    })?;
+    Ok(messages)
+}
+
+/// Reads a list item by item; Go writes one that was never made as `null`.
+fn read_list<'a>(
+    reader: &mut Reader<'a>,
+    expected: &'static str,
+    mut read: impl FnMut(&mut Reader<'a>) -> Result<()>,
+) -> Result<()> {
     if reader.peek()? == b'n' {
-        reader.skip(ENVELOPE_DEPTH)?;
-        return Ok(messages);
+        return reader.skip(ENVELOPE_DEPTH).map(drop);
     }
-    reader.expect(b'[', "a list of messages")?;
+    reader.expect(b'[', expected)?;
     let mut first = true;
     while reader.element(&mut first)? {
-        if messages.len() >= limits.messages {
-            return Err(DecodeError::TooLarge {
-                what: "warnings or infos",
-                limit: limits.messages,
-            });
-        }
-        messages.push(reader.string("a message")?.into_owned());
+        read(reader)?;
     }
-    Ok(messages)
+    Ok(())
+}
+
+fn within(count: usize, what: &'static str, limit: usize) -> Result<()> {
+    match count > limit {
+        true => Err(DecodeError::TooLarge { what, limit }),
+        false => Ok(()),
+    }
 }
 
 /// Fills a member that may come once.

@@ -20,11 +20,40 @@ use crate::response::{Data, QueryResponse};
 ///
 /// In labels, `<`, `>` and `&` are escaped, unless the columns were decoded from a body that has them
 /// plain, as Prometheus after 2.42 writes them.
+///
+/// The text of a [`Data::Document`] is not known here: it is written as `null`, and whoever has the
+/// body it was decoded from serves that.
 pub fn encode_query_response(response: &QueryResponse, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"status":"success","data":{"resultType":""#);
-    out.extend_from_slice(response.data.result_type().as_bytes());
-    out.extend_from_slice(br#"","result":"#);
+    out.extend_from_slice(br#"{"status":"success","data":"#);
     match &response.data {
+        Data::Strings(strings) => write_strings(strings, out),
+        Data::Series(columns) => write_series(columns, out),
+        Data::Document => out.extend_from_slice(b"null"),
+        result
+        @ (Data::Vector(_) | Data::Matrix(_) | Data::Scalar { .. } | Data::String { .. }) => {
+            write_result(result, out);
+        }
+    }
+    write_messages("warnings", &response.warnings, out);
+    write_messages("infos", &response.infos, out);
+    out.push(b'}');
+}
+
+/// Appends an error envelope: `{"status":"error","errorType":…,"error":…}`.
+pub fn encode_error(error_type: &str, message: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"status":"error","errorType":"#);
+    write_string(error_type, Html::Escaped, out);
+    out.extend_from_slice(br#","error":"#);
+    write_string(message, Html::Escaped, out);
+    out.push(b'}');
+}
+
+/// Writes `{"resultType":…,"result":…}`.
+fn write_result(data: &Data, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"resultType":""#);
+    out.extend_from_slice(data.result_type().as_bytes());
+    out.extend_from_slice(br#"","result":"#);
+    match data {
         Data::Vector(columns) => write_vector(columns, out),
         Data::Matrix(columns) => write_matrix(columns, out),
         Data::Scalar {
@@ -47,19 +76,8 @@ pub fn encode_query_response(response: &QueryResponse, out: &mut Vec<u8>) {
             write_string(value, Html::Escaped, out);
             out.push(b']');
         }
+        Data::Strings(_) | Data::Series(_) | Data::Document => {}
     }
-    out.push(b'}');
-    write_messages("warnings", &response.warnings, out);
-    write_messages("infos", &response.infos, out);
-    out.push(b'}');
-}
-
-/// Appends an error envelope: `{"status":"error","errorType":…,"error":…}`.
-pub fn encode_error(error_type: &str, message: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"status":"error","errorType":"#);
-    write_string(error_type, Html::Escaped, out);
-    out.extend_from_slice(br#","error":"#);
-    write_string(message, Html::Escaped, out);
     out.push(b'}');
 }
 
@@ -70,8 +88,19 @@ fn write_messages(key: &str, messages: &[String], out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
-    write_list(messages.iter(), out, |message, out| {
-        write_string(message, Html::Escaped, out)
+    write_strings(messages, out);
+}
+
+fn write_strings(strings: &[String], out: &mut Vec<u8>) {
+    write_list(strings.iter(), out, |text, out| {
+        write_string(text, Html::Escaped, out)
+    });
+}
+
+fn write_series(columns: &Columns, out: &mut Vec<u8>) {
+    let html = html(columns);
+    write_list(columns.iter(), out, |series, out| {
+        write_labels(&series, html, out);
     });
 }
 
@@ -121,7 +150,12 @@ fn write_matrix(columns: &Columns, out: &mut Vec<u8>) {
 
 /// Opens a series: `{"metric":{…}`.
 fn write_metric(series: &Series<'_>, html: Html, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"metric\":{");
+    out.extend_from_slice(b"{\"metric\":");
+    write_labels(series, html, out);
+}
+
+fn write_labels(series: &Series<'_>, html: Html, out: &mut Vec<u8>) {
+    out.push(b'{');
     for (index, (name, value)) in series.labels().enumerate() {
         if index > 0 {
             out.push(b',');

@@ -5,6 +5,7 @@
 //!
 //! - [`decode_query_response`] reads the answer to `/api/v1/query` and `/api/v1/query_range`
 //!   straight into [`Columns`]; [`encode_query_response`] writes the bytes Prometheus would.
+//!   [`decode_response`] reads what the other endpoints answer, too.
 //! - [`number`] has Prometheus' number, timestamp and duration formats.
 //! - [`form`] reads and writes `application/x-www-form-urlencoded` parameters.
 //! - [`json`] writes any other JSON document; [`text`] writes the exposition format, and
@@ -43,7 +44,9 @@ mod scrape;
 pub mod text;
 
 pub use columns::{Columns, ColumnsBuilder, Series};
-pub use decode::{DecodeError, DecodeLimits, Envelope, decode_query_response};
+pub use decode::{
+    DecodeError, DecodeLimits, Envelope, Shape, decode_query_response, decode_response,
+};
 pub use encode::{encode_error, encode_query_response};
 pub use response::{Data, ErrorResponse, QueryResponse};
 pub use scrape::{

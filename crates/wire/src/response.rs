@@ -16,7 +16,7 @@ pub struct QueryResponse {
     pub infos: Vec<String>,
 }
 
-/// The four result types of PromQL.
+/// The four result types of PromQL, and what the other endpoints answer.
 #[derive(Clone, Debug)]
 pub enum Data {
     /// One sample per series, all at one instant.
@@ -37,6 +37,12 @@ pub enum Data {
         /// The text.
         value: String,
     },
+    /// Label names or values, as `/api/v1/labels` and `/api/v1/label/<name>/values` list them.
+    Strings(Vec<String>),
+    /// Label sets, as `/api/v1/series` lists them: series without samples.
+    Series(Columns),
+    /// Any other JSON document. It is not kept here: its text is the body that was decoded.
+    Document,
 }
 
 /// An error envelope of the query API.
@@ -74,25 +80,33 @@ impl QueryResponse {
             Data::Scalar { timestamp_ms, .. } | Data::String { timestamp_ms, .. } => {
                 Some(*timestamp_ms)
             }
+            Data::Strings(_) | Data::Series(_) | Data::Document => None,
         }
     }
 }
 
 impl Data {
-    /// Prometheus' name of the result type: `vector`, `matrix`, `scalar` or `string`.
+    /// Prometheus' name of the result type: `vector`, `matrix`, `scalar` or `string`; for what has none,
+    /// `strings`, `series` or `document`.
     pub fn result_type(&self) -> &'static str {
         match self {
             Self::Vector(_) => "vector",
             Self::Matrix(_) => "matrix",
             Self::Scalar { .. } => "scalar",
             Self::String { .. } => "string",
+            Self::Strings(_) => "strings",
+            Self::Series(_) => "series",
+            Self::Document => "document",
         }
     }
 
     fn byte_size(&self) -> usize {
         match self {
-            Self::Vector(columns) | Self::Matrix(columns) => columns.byte_size(),
-            Self::Scalar { .. } => 0,
+            Self::Vector(columns) | Self::Matrix(columns) | Self::Series(columns) => {
+                columns.byte_size()
+            }
+            Self::Scalar { .. } | Self::Document => 0,
+            Self::Strings(strings) => strings_size(strings),
             Self::String { value, .. } => value.capacity(),
         }
     }
@@ -102,7 +116,11 @@ impl Data {
 impl PartialEq for Data {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Vector(a), Self::Vector(b)) | (Self::Matrix(a), Self::Matrix(b)) => a == b,
+            (Self::Vector(a), Self::Vector(b))
+            | (Self::Matrix(a), Self::Matrix(b))
+            | (Self::Series(a), Self::Series(b)) => a == b,
+            (Self::Strings(a), Self::Strings(b)) => a == b,
+            (Self::Document, Self::Document) => true,
             (
                 Self::Scalar {
                     timestamp_ms: a,

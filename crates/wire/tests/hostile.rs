@@ -344,6 +344,7 @@ fn every_limit_holds_at_its_edge() {
         label_bytes: 2,
         samples: 6,
         messages: 2,
+        strings: 0,
         depth: 8,
     };
     let decode = |limits: &DecodeLimits| decode_query_response(200, body.as_bytes(), limits);

@@ -71,7 +71,11 @@ pub fn said(payload: &Payload) -> Vec<(String, String)> {
                 (label("server"), label("text"))
             })
             .collect(),
-        Data::Scalar { .. } | Data::String { .. } => Vec::new(),
+        Data::Scalar { .. }
+        | Data::String { .. }
+        | Data::Strings(_)
+        | Data::Series(_)
+        | Data::Document => Vec::new(),
     }
 }
 

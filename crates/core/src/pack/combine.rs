@@ -146,8 +146,11 @@ fn check_names(
 fn has_data(answer: &Answer) -> bool {
     answer.freshness != Freshness::Missing
         && match &answer.payload.response.data {
-            Data::Vector(columns) | Data::Matrix(columns) => !columns.is_empty(),
-            Data::Scalar { .. } | Data::String { .. } => true,
+            Data::Vector(columns) | Data::Matrix(columns) | Data::Series(columns) => {
+                !columns.is_empty()
+            }
+            Data::Strings(strings) => !strings.is_empty(),
+            Data::Scalar { .. } | Data::String { .. } | Data::Document => true,
         }
 }
 
@@ -163,12 +166,15 @@ fn result_type(good: &[(&str, &Answer)]) -> Result<&'static str, QueryError> {
             )));
         }
     }
-    if expected == "string" {
-        return Err(unsupported(
+    match expected {
+        "vector" | "matrix" | "scalar" => Ok(expected),
+        "string" => Err(unsupported(
             "strings of several sources cannot be merged: ask one source".into(),
-        ));
+        )),
+        other => Err(unsupported(format!(
+            "{other} of several sources cannot be merged: ask one source"
+        ))),
     }
-    Ok(expected)
 }
 
 const fn unsupported(message: String) -> QueryError {
@@ -215,7 +221,7 @@ impl Merge {
                 self.begin(&[(self.label.into(), source)])?;
                 self.columns.sample(*timestamp_ms, *value);
             }
-            Data::String { .. } => {}
+            Data::String { .. } | Data::Strings(_) | Data::Series(_) | Data::Document => {}
         }
         Ok(())
     }

@@ -198,7 +198,12 @@ impl<'a> Column<'a> {
                 self.groups.insert(Vec::new(), field);
                 return;
             }
-            other @ (Data::Scalar { .. } | Data::Matrix(_) | Data::String { .. }) => {
+            other @ (Data::Scalar { .. }
+            | Data::Matrix(_)
+            | Data::String { .. }
+            | Data::Strings(_)
+            | Data::Series(_)
+            | Data::Document) => {
                 self.said = Err(MissingReason::WrongType {
                     found: other.result_type(),
                 });
@@ -262,7 +267,12 @@ impl<'a> Column<'a> {
 fn series(answer: &Answer) -> Option<&Columns> {
     match &answer.payload.response.data {
         Data::Vector(columns) => Some(columns),
-        Data::Matrix(_) | Data::Scalar { .. } | Data::String { .. } => None,
+        Data::Matrix(_)
+        | Data::Scalar { .. }
+        | Data::String { .. }
+        | Data::Strings(_)
+        | Data::Series(_)
+        | Data::Document => None,
     }
 }
 

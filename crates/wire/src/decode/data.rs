@@ -1,16 +1,32 @@
 //! The `data` member: a result straight into columns.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::error::{DecodeError, excerpt};
 use super::limits::DecodeLimits;
-use super::{ENVELOPE_DEPTH, Result, SAMPLE_DEPTH, duplicate, set};
+use super::{ENVELOPE_DEPTH, Result, SAMPLE_DEPTH, Shape, duplicate, read_list, set, within};
 use crate::columns::{Columns, ColumnsBuilder};
 use crate::escape::is_plain_html;
 use crate::number::{parse_decimal_seconds, parse_float};
 use crate::reader::Reader;
 use crate::response::Data;
 
+pub(super) fn read_data(
+    reader: &mut Reader<'_>,
+    shape: Shape,
+    limits: &DecodeLimits,
+) -> Result<Data> {
+    match shape {
+        Shape::Query => read_typed(reader, limits),
+        Shape::Strings => read_strings(reader, limits).map(Data::Strings),
+        Shape::Series => read_series(reader, limits).map(Data::Series),
+        Shape::Document => reader.skip(ENVELOPE_DEPTH).map(|_| Data::Document),
+    }
+}
+
 /// Reads `{"resultType":…,"result":…}` in either order.
-pub(super) fn read_data(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Data> {
+fn read_typed(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Data> {
     reader.expect(b'{', "`{`")?;
     let mut kind: Option<Kind> = None;
     let mut result_position = None;
@@ -92,23 +108,11 @@ fn read_result(reader: &mut Reader<'_>, kind: Kind, limits: &DecodeLimits) -> Re
 }
 
 fn read_columns(reader: &mut Reader<'_>, kind: Kind, limits: &DecodeLimits) -> Result<Columns> {
-    let mut into = Filling {
-        builder: ColumnsBuilder::new(),
-        samples: 0,
-        limits,
-    };
+    let mut into = Filling::new(limits);
     reader.expect(b'[', "`[`")?;
     let mut first = true;
-    let mut series = 0;
     while reader.element(&mut first)? {
-        if series >= limits.series {
-            return Err(DecodeError::TooLarge {
-                what: "series",
-                limit: limits.series,
-            });
-        }
-        series += 1;
-        into.builder.begin_series();
+        into.begin_series()?;
         match kind {
             Kind::Vector => into.read_vector_element(reader)?,
             Kind::Matrix | Kind::Scalar | Kind::String => into.read_matrix_element(reader)?,
@@ -117,14 +121,60 @@ fn read_columns(reader: &mut Reader<'_>, kind: Kind, limits: &DecodeLimits) -> R
     Ok(into.builder.finish())
 }
 
+/// Reads a list of label sets.
+fn read_series(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Columns> {
+    let mut into = Filling::new(limits);
+    read_list(reader, "a list of series", |reader| {
+        into.begin_series()?;
+        into.read_labels(reader)
+    })?;
+    Ok(into.builder.finish())
+}
+
+fn read_strings(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Vec<String>> {
+    let mut strings = Vec::new();
+    let mut bytes = 0;
+    read_list(reader, "a list of strings", |reader| {
+        let text = reader.string("a string")?;
+        bytes += text.len();
+        within(strings.len() + 1, "strings", limits.strings)?;
+        within(text.len(), BYTES_IN_ONE, limits.label_bytes)?;
+        within(bytes, BYTES_IN_ALL, limits.text_bytes)?;
+        strings.push(text.into_owned());
+        Ok(())
+    })?;
+    strings.shrink_to_fit();
+    Ok(strings)
+}
+
+const BYTES_IN_ONE: &str = "bytes in one label";
+const BYTES_IN_ALL: &str = "bytes of labels and histograms";
+
 /// Columns being filled, within limits.
 struct Filling<'l> {
     builder: ColumnsBuilder,
+    series: usize,
     samples: usize,
     limits: &'l DecodeLimits,
 }
 
-impl Filling<'_> {
+impl<'l> Filling<'l> {
+    fn new(limits: &'l DecodeLimits) -> Self {
+        Self {
+            builder: ColumnsBuilder::new(),
+            series: 0,
+            samples: 0,
+            limits,
+        }
+    }
+
+    fn begin_series(&mut self) -> Result<()> {
+        self.series += 1;
+        within(self.series, "series", self.limits.series)?;
+        self.builder.begin_series();
+        Ok(())
+    }
+
     /// Reads `{"metric":{…},"value":[t,"v"]}`, or with `histogram` in place of `value`.
     fn read_vector_element(&mut self, reader: &mut Reader<'_>) -> Result<()> {
         let (mut metric, mut point) = (None, None);
@@ -164,11 +214,11 @@ impl Filling<'_> {
                 }
                 "values" => {
                     set(&mut values, (), &key, reader)?;
-                    self.read_list(reader, Self::read_sample)?;
+                    self.read_samples(reader, Self::read_sample)?;
                 }
                 "histograms" => {
                     set(&mut histograms, (), &key, reader)?;
-                    self.read_list(reader, Self::read_histogram)?;
+                    self.read_samples(reader, Self::read_histogram)?;
                 }
                 _ => drop(reader.skip(SAMPLE_DEPTH)?),
             }
@@ -176,7 +226,7 @@ impl Filling<'_> {
         require(metric, "metric", reader)
     }
 
-    fn read_list<'a>(
+    fn read_samples<'a>(
         &mut self,
         reader: &mut Reader<'a>,
         read: impl Fn(&mut Self, &mut Reader<'a>) -> Result<()>,
@@ -196,13 +246,7 @@ impl Filling<'_> {
         let mut count = 0;
         while let Some(name) = reader.key(&mut first)? {
             count += 1;
-            if count > self.limits.labels_per_series {
-                let limit = self.limits.labels_per_series;
-                return Err(DecodeError::TooLarge {
-                    what: "labels in one series",
-                    limit,
-                });
-            }
+            within(count, "labels in one series", self.limits.labels_per_series)?;
             let value = reader.string("a label value")?;
             self.check_label(&name)?;
             self.check_label(&value)?;
@@ -242,32 +286,16 @@ impl Filling<'_> {
 
     fn count_sample(&mut self) -> Result<()> {
         self.samples += 1;
-        match self.samples > self.limits.samples {
-            true => Err(DecodeError::TooLarge {
-                what: "samples",
-                limit: self.limits.samples,
-            }),
-            false => Ok(()),
-        }
+        within(self.samples, "samples", self.limits.samples)
     }
 
     fn check_label(&self, text: &str) -> Result<()> {
-        match text.len() > self.limits.label_bytes {
-            true => Err(DecodeError::TooLarge {
-                what: "bytes in one label",
-                limit: self.limits.label_bytes,
-            }),
-            false => Ok(()),
-        }
+        within(text.len(), BYTES_IN_ONE, self.limits.label_bytes)
     }
+
     fn check_room(&self, bytes: usize) -> Result<()> {
-        match self.builder.text_bytes() + bytes > self.limits.text_bytes {
-            true => Err(DecodeError::TooLarge {
-                what: "bytes of labels and histograms",
-                limit: self.limits.text_bytes,
-            }),
-            false => Ok(()),
-        }
+        let held = self.builder.text_bytes() + bytes;
+        within(held, BYTES_IN_ALL, self.limits.text_bytes)
     }
 }
 

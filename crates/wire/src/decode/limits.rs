@@ -11,7 +11,7 @@ pub struct DecodeLimits {
     pub series: usize,
     /// Labels of one series, its name included.
     pub labels_per_series: usize,
-    /// Bytes of label names and values and of native histograms, repeated text counted once.
+    /// Bytes of label names and values and of native histograms; in series, repeated text counted once.
     pub text_bytes: usize,
     /// Bytes of one label name or value.
     pub label_bytes: usize,
@@ -19,6 +19,8 @@ pub struct DecodeLimits {
     pub samples: usize,
     /// Warnings and infos.
     pub messages: usize,
+    /// Label names or values in one list.
+    pub strings: usize,
     /// Nesting of arrays and objects, skipped ones too; never more than 128.
     pub depth: usize,
 }
@@ -36,6 +38,8 @@ impl DecodeLimits {
     pub const SAMPLES: usize = 4 * 1024 * 1024;
     /// Prometheus itself stops at ten of each kind.
     pub const MESSAGES: usize = 1_000;
+    /// As many values as the busiest label of a large server has; 24 MiB beside their text.
+    pub const STRINGS: usize = 1_000_000;
     /// What one bit per level allows.
     pub const DEPTH: usize = DEPTH_MAX;
 }
@@ -49,6 +53,7 @@ impl Default for DecodeLimits {
             label_bytes: Self::LABEL_BYTES,
             samples: Self::SAMPLES,
             messages: Self::MESSAGES,
+            strings: Self::STRINGS,
             depth: Self::DEPTH,
         }
     }
