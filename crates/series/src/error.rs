@@ -257,3 +257,45 @@ impl Display for DescribeError {
 }
 
 impl Error for DescribeError {}
+
+/// Why bytes are no chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChunkError {
+    /// They end too early.
+    Truncated {
+        /// How many there are.
+        bytes: usize,
+    },
+    /// They go on after the end.
+    TooLong {
+        /// How many there are.
+        bytes: usize,
+    },
+    /// They say what no chunk says.
+    Invalid {
+        /// The position of a byte that is wrong, counted from 0.
+        position: usize,
+    },
+    /// They speak of more values than [`ENCODED_VALUES_MAX`](crate::ENCODED_VALUES_MAX).
+    TooMany {
+        /// Of how many.
+        count: u64,
+    },
+}
+
+impl Display for ChunkError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated { bytes } => write!(f, "chunk ends early, after {bytes} bytes"),
+            Self::TooLong { bytes } => write!(f, "chunk of {bytes} bytes goes on after its end"),
+            Self::Invalid { position } => write!(f, "chunk is wrong at byte {position}"),
+            Self::TooMany { count } => {
+                let limit = crate::ENCODED_VALUES_MAX;
+                write!(f, "chunk of {count} values, the limit is {limit}")
+            }
+        }
+    }
+}
+
+impl Error for ChunkError {}

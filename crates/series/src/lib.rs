@@ -40,6 +40,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod chunk;
 mod dialect;
 mod error;
 mod labels;
@@ -52,7 +53,8 @@ mod ring;
 mod stale;
 mod store;
 
-pub use error::{AppendError, DescribeError, LabelsError, MatcherError};
+pub use chunk::{ENCODED_VALUES_MAX, decode_values, encode_values};
+pub use error::{AppendError, ChunkError, DescribeError, LabelsError, MatcherError};
 pub use labels::{
     LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX, Labels, METRIC_NAME,
     is_label_name, is_metric_name,
