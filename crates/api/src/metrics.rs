@@ -75,7 +75,7 @@ fn sources(text: &mut TextWriter<'_>, collector: &Collector) {
     text.family(
         name,
         MetricType::Gauge,
-        "Whether the last exchange with the source succeeded; absent before the first.",
+        "Whether the last exchange with the source succeeded, of kind scrape that with every target; absent before the first.",
     );
     for source in sources
         .iter()

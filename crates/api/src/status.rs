@@ -21,12 +21,14 @@ pub(crate) fn buildinfo(version: &str) -> HttpResponse {
     })
 }
 
-/// `/health`: 200 as long as anybody is here to say it; `degraded` while a source is down.
+/// `/health`: 200 as long as anybody is here to say it; `degraded` while a source is down, or
+/// some of its targets.
 pub(crate) fn health(collector: &Collector, version: &str) -> HttpResponse {
     let sources = collector.sources();
-    let down = sources
-        .iter()
-        .any(|source| source.health == SourceHealth::Down);
+    let ails = |status: &SourceStatus| {
+        matches!(status.health, SourceHealth::Down | SourceHealth::Degraded)
+    };
+    let down = sources.iter().any(ails);
     document(|json| {
         json.key("status")
             .string(if down { "degraded" } else { "ok" });

@@ -176,7 +176,7 @@ impl Collector {
         let recorded = self.local.record(record, now.wall);
         self.stats.samples_accepted += recorded.accepted as u64;
         self.stats.samples_refused += recorded.refused.len() as u64;
-        self.sources[at].heard(now);
+        self.sources[at].standing_mut(None).heard(now);
         Ok(recorded)
     }
 

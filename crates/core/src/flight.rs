@@ -32,6 +32,16 @@ pub(crate) struct Flight {
     pub(crate) last_error: Option<QueryError>,
 }
 
+impl Flight {
+    /// The target that is asked, of a scrape source.
+    pub(crate) fn target(&self) -> Option<&Arc<str>> {
+        match &self.purpose {
+            Purpose::Answer { question, .. } => question.target.as_ref(),
+            Purpose::Probe => None,
+        }
+    }
+}
+
 /// What a flight is for.
 #[derive(Debug)]
 pub(crate) enum Purpose {

@@ -72,6 +72,7 @@ mod retry_after;
 mod retry_budget;
 mod scrape_clock;
 mod source;
+mod standing;
 mod stats;
 mod template;
 mod time;

@@ -1,14 +1,17 @@
-//! A source's catalog, thresholds and health, as the collector keeps them.
+//! A source's catalog, settings and health, as the collector keeps them.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::config::is_name;
 use crate::queue::Queue;
+use crate::standing::Standing;
 use crate::{
-    Breaker, BreakerState, ConfigError, Instant, Limits, Now, RetryBudget, SourceConfig,
-    SourceKind, Template, TemplateConfig, TemplateError, UnixMillis,
+    BreakerState, ConfigError, Instant, Limits, RetryBudget, SourceConfig, SourceKind, Template,
+    TemplateConfig, TemplateError, UnixMillis,
 };
 
 /// Targets of one scrape source that are fetched at once, so that many do not crowd out others.
@@ -20,24 +23,42 @@ const TARGETS_AT_ONCE_MAX: usize = 10;
 pub enum SourceHealth {
     /// Nothing was heard from it yet.
     Unknown,
-    /// The last exchange with it succeeded.
+    /// The last exchange with it succeeded; of kind scrape, those with all its targets.
     Up,
-    /// The last exchange with it failed.
+    /// Of kind scrape: the last exchange with some target failed, and with another succeeded.
+    Degraded,
+    /// The last exchange with it failed; of kind scrape, that with no target succeeded.
     Down,
 }
 
 impl SourceHealth {
+    /// What is true of these together.
+    fn of_all(each: impl Iterator<Item = Self>) -> Self {
+        let (mut up, mut down) = (false, false);
+        for health in each {
+            up |= matches!(health, Self::Up | Self::Degraded);
+            down |= matches!(health, Self::Down | Self::Degraded);
+        }
+        match (up, down) {
+            (false, false) => Self::Unknown,
+            (true, false) => Self::Up,
+            (true, true) => Self::Degraded,
+            (false, true) => Self::Down,
+        }
+    }
+
     /// The word for it, in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
             Self::Up => "up",
+            Self::Degraded => "degraded",
             Self::Down => "down",
         }
     }
 }
 
-/// What is known about a source now.
+/// What is known about a source now; of kind scrape, about all its targets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceStatus {
     /// Its name.
@@ -46,13 +67,14 @@ pub struct SourceStatus {
     pub kind: &'static str,
     /// Whether it answers.
     pub health: SourceHealth,
-    /// Whether it is left alone for its failures.
+    /// Whether it is left alone for its failures; of kind scrape, whether all targets are.
     pub breaker: BreakerState,
     /// When it last answered, or last pushed.
     pub last_success: Option<UnixMillis>,
-    /// The last failure and when it happened, kept after a success for whoever looks later.
+    /// The last failure and when it happened, kept after a success for whoever looks later; of
+    /// kind scrape it begins with the target.
     pub last_error: Option<(UnixMillis, String)>,
-    /// Failures since the last success.
+    /// Failures since the last success; of kind scrape, those of the target with the most.
     pub failures_in_a_row: u64,
     /// Fetches under way to it.
     pub in_flight: usize,
@@ -71,39 +93,69 @@ pub(crate) struct Source {
     pub(crate) templates: BTreeMap<String, Template>,
     pub(crate) queue: Queue,
     pub(crate) in_flight: usize,
-    pub(crate) breaker: Breaker,
+    /// How it has fared as a whole; of kind scrape, targets that are no longer configured.
+    own: Standing,
+    /// How each target has fared.
+    targets: BTreeMap<String, Standing>,
     pub(crate) budget: RetryBudget,
     /// Whether it was dropped by a reload; its place is free.
     pub(crate) removed: bool,
-    last_success: Option<Now>,
-    last_error: Option<(UnixMillis, String)>,
-    failures_in_a_row: u64,
 }
 
 impl Source {
     pub(crate) fn new(settings: SourceConfig, templates: BTreeMap<String, Template>) -> Self {
-        Self {
+        let mut source = Self {
             name: settings.name.as_str().into(),
             templates,
             queue: Queue::default(),
             in_flight: 0,
-            breaker: Breaker::new(settings.breaker),
+            own: Standing::new(settings.breaker),
+            targets: BTreeMap::new(),
             budget: RetryBudget::new(settings.retry_budget),
             removed: false,
-            last_success: None,
-            last_error: None,
-            failures_in_a_row: 0,
             settings,
-        }
+        };
+        source.list_targets();
+        source
     }
 
     /// Takes new settings; what happened so far stays as it is.
     pub(crate) fn configure(&mut self, settings: SourceConfig) {
-        self.breaker.reconfigure(settings.breaker);
+        let standings = self.targets.values_mut().chain([&mut self.own]);
+        standings.for_each(|standing| standing.breaker.reconfigure(settings.breaker));
         if settings.retry_budget != self.settings.retry_budget {
             self.budget = RetryBudget::new(settings.retry_budget);
         }
         self.settings = settings;
+        self.list_targets();
+    }
+
+    /// Takes up the targets that are configured, and drops the others.
+    fn list_targets(&mut self) {
+        let Self {
+            settings, targets, ..
+        } = self;
+        if settings.kind != SourceKind::Scrape {
+            return;
+        }
+        targets.retain(|target, _| settings.targets.contains(target));
+        for target in &settings.targets {
+            if !targets.contains_key(target) {
+                targets.insert(target.clone(), Standing::new(settings.breaker));
+            }
+        }
+    }
+
+    /// How it has fared, or that target of it.
+    pub(crate) fn standing(&self, target: Option<&str>) -> &Standing {
+        let target = target.and_then(|target| self.targets.get(target));
+        target.unwrap_or(&self.own)
+    }
+
+    /// The same, to be told how an exchange ended.
+    pub(crate) fn standing_mut(&mut self, target: Option<&str>) -> &mut Standing {
+        let target = target.and_then(|target| self.targets.get_mut(target));
+        target.unwrap_or(&mut self.own)
     }
 
     /// How many fetches may be under way to it.
@@ -121,49 +173,49 @@ impl Source {
         self.settings.kind == SourceKind::Prometheus && !self.settings.probe_interval.is_zero()
     }
 
-    pub(crate) fn heard(&mut self, now: Now) {
-        self.last_success = Some(now);
-        self.failures_in_a_row = 0;
-    }
-
-    /// Notes a failure; says whether it is the first in a row.
-    pub(crate) fn failed(&mut self, message: String, now: Now) -> bool {
-        self.last_error = Some((now.wall, message));
-        self.failures_in_a_row += 1;
-        self.failures_in_a_row == 1
-    }
-
-    /// The last failure in words; empty before the first.
-    pub(crate) fn last_failure(&self) -> &str {
-        self.last_error.as_ref().map_or("", |(_, message)| message)
-    }
-
-    pub(crate) const fn failures_in_a_row(&self) -> u64 {
-        self.failures_in_a_row
-    }
-
-    pub(crate) fn last_success_mono(&self) -> Option<Instant> {
-        self.last_success.map(|now| now.mono)
-    }
-
     pub(crate) fn status(&self, now: Instant) -> SourceStatus {
-        let health = match (self.failures_in_a_row, self.last_success) {
-            (0, None) => SourceHealth::Unknown,
-            (0, Some(_)) => SourceHealth::Up,
-            (1.., _) => SourceHealth::Down,
-        };
+        let targets = self
+            .targets
+            .iter()
+            .map(|(target, of)| (Some(&**target), of));
+        let mut standings: Vec<(Option<&str>, &Standing)> = targets.collect();
+        if standings.is_empty() {
+            standings.push((None, &self.own));
+        }
+        let each = || standings.iter().map(|(_, standing)| *standing);
+        let last_error = standings
+            .iter()
+            .filter_map(|(target, of)| of.last_error.as_ref().map(|error| (*target, error)))
+            .max_by_key(|(_, (at, _))| *at);
         SourceStatus {
             name: self.name.clone(),
             kind: self.settings.kind.as_str(),
-            health,
-            breaker: self.breaker.state(now),
-            last_success: self.last_success.map(|now| now.wall),
-            last_error: self.last_error.clone(),
-            failures_in_a_row: self.failures_in_a_row,
+            health: SourceHealth::of_all(each().map(Standing::health)),
+            breaker: each()
+                .map(|of| of.breaker.state(now))
+                .min_by_key(leniency)
+                .unwrap_or(BreakerState::Closed),
+            last_success: each()
+                .filter_map(|of| of.last_success.map(|now| now.wall))
+                .max(),
+            last_error: last_error.map(|(target, (at, message))| match target {
+                Some(target) => (*at, format!("{target}: {message}")),
+                None => (*at, message.clone()),
+            }),
+            failures_in_a_row: each().map(|of| of.failures_in_a_row).max().unwrap_or(0),
             in_flight: self.in_flight,
             queued: self.queue.len(),
             templates: self.templates.len(),
         }
+    }
+}
+
+/// Orders breakers by how soon something may pass.
+const fn leniency(state: &BreakerState) -> (u8, Instant) {
+    match *state {
+        BreakerState::Closed => (0, Instant::ZERO),
+        BreakerState::HalfOpen => (1, Instant::ZERO),
+        BreakerState::Open { until } => (2, until),
     }
 }
 
@@ -199,34 +251,61 @@ pub(crate) fn parse_template(template: &TemplateConfig) -> Result<Template, Temp
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
+    use crate::Now;
 
     #[test]
     fn every_health_has_its_word() {
         let words = [
             (SourceHealth::Unknown, "unknown"),
             (SourceHealth::Up, "up"),
+            (SourceHealth::Degraded, "degraded"),
             (SourceHealth::Down, "down"),
         ];
         assert!(words.iter().all(|(health, word)| health.as_str() == *word));
     }
 
     #[test]
-    fn a_source_is_as_well_as_its_last_exchange() {
-        let mut source = Source::new(SourceConfig::prometheus("prom"), BTreeMap::new());
+    fn of_kind_scrape_a_source_is_as_well_as_its_targets() {
+        let targets = ["a", "b"].map(String::from).to_vec();
+        let mut source = Source::new(SourceConfig::scrape("pods", targets), BTreeMap::new());
         let health = |source: &Source| source.status(Instant::ZERO).health;
         assert_eq!(health(&source), SourceHealth::Unknown);
-        source.failed("gone".into(), Now::ZERO);
-        assert_eq!(
-            (health(&source), source.failures_in_a_row()),
-            (SourceHealth::Down, 1)
-        );
-        source.heard(Now::ZERO);
-        assert_eq!(
-            (health(&source), source.failures_in_a_row()),
-            (SourceHealth::Up, 0)
-        );
-        assert_eq!(source.last_success_mono(), Some(Instant::ZERO));
+        source.standing_mut(Some("a")).heard(Now::ZERO);
+        assert_eq!(health(&source), SourceHealth::Up);
+        source
+            .standing_mut(Some("b"))
+            .failed("gone".into(), Now::ZERO);
+        assert_eq!(health(&source), SourceHealth::Degraded);
+        let status = source.status(Instant::ZERO);
+        assert_eq!(status.failures_in_a_row, 1);
+        assert_eq!(status.last_success, Some(UnixMillis(0)));
+        assert_eq!(status.last_error, Some((UnixMillis(0), "b: gone".into())));
+        source
+            .standing_mut(Some("a"))
+            .failed("away".into(), Now::ZERO);
+        assert_eq!(health(&source), SourceHealth::Down);
+        // Whoever is no target any more is no longer counted.
+        let only_c = SourceConfig::scrape("pods", ["c"].map(String::from).to_vec());
+        source.configure(only_c);
+        source
+            .standing_mut(Some("a"))
+            .failed("late".into(), Now::ZERO);
+        assert_eq!(health(&source), SourceHealth::Unknown);
+    }
+
+    #[test]
+    fn a_source_is_left_alone_while_all_its_targets_are() {
+        let targets = ["a", "b"].map(String::from).to_vec();
+        let mut source = Source::new(SourceConfig::scrape("pods", targets), BTreeMap::new());
+        let second = Instant::from_millis(1_000);
+        for (target, at) in [("a", second), ("b", Instant::ZERO)] {
+            assert_eq!(source.status(second).breaker, BreakerState::Closed);
+            let breaker = &mut source.standing_mut(Some(target)).breaker;
+            assert!((0..5).any(|_| breaker.failed(at, at)));
+        }
+        let until = Instant::from_millis(10_000);
+        assert_eq!(source.status(second).breaker, BreakerState::Open { until });
+        assert_eq!(source.status(until).breaker, BreakerState::HalfOpen);
     }
 }

@@ -91,6 +91,7 @@ fn source(state: &Value) -> SourceState {
         kind: text(&state["kind"]),
         health: match state["health"].as_str() {
             Some("up") => SourceHealth::Up,
+            Some("degraded") => SourceHealth::Degraded,
             Some("down") => SourceHealth::Down,
             _ => SourceHealth::Unknown,
         },

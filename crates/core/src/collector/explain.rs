@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::Collector;
 use crate::flight::{Purpose, Stage};
+use crate::question::Question;
 use crate::{BreakerState, Freshness, Now, UnixMillis};
 
 /// What is known about a key. Durations count from or to the instant it was asked for.
@@ -18,7 +19,8 @@ pub struct Explanation {
     pub flight: Option<InFlight>,
     /// How the key is kept warm, if it is.
     pub tracked: Option<Tracking>,
-    /// Whether the source is left alone; `None` if the key names no source.
+    /// Whether the source is left alone, or the target that the key names; `None` if it names no
+    /// source.
     pub breaker: Option<BreakerState>,
     /// What an ask without further wishes would get now, and why, in a sentence.
     pub verdict: &'static str,
@@ -94,11 +96,19 @@ impl Collector {
                     .since(self.tracker.last_read(id).unwrap_or_default()),
                 next_in: tracked.due.map(|due| due.since(now.mono)),
             }),
-            breaker: source.map(|&at| self.sources[at].breaker.state(now.mono)),
+            breaker: source.map(|&at| self.breaker_of(at, key, now)),
             verdict: "",
         };
         explanation.verdict = explanation.verdict();
         explanation
+    }
+
+    fn breaker_of(&self, at: usize, key: &str, now: Now) -> BreakerState {
+        let source = &self.sources[at];
+        let is_of = |target: &&String| *Question::of_target(source, target).key == *key;
+        let target = source.settings.targets.iter().find(is_of);
+        let standing = source.standing(target.map(String::as_str));
+        standing.breaker.state(now.mono)
     }
 
     fn explain_flight(&self, key: &str, now: Now) -> Option<InFlight> {

@@ -13,6 +13,7 @@ use super::reading::{failure, understand, understand_probe, understand_text};
 use crate::cache::Entry;
 use crate::flight::{Asker, Flight, FlightId, Purpose, Stage};
 use crate::question::Question;
+use crate::standing::Standing;
 use crate::timers::Timer;
 use crate::{
     Admission, AskId, BreakerState, Event, Fetch, FetchError, FetchId, FetchRequest, Instant,
@@ -76,13 +77,15 @@ impl Collector {
                 self.flight_timed_out(id, now);
                 continue;
             }
-            match self.sources[at].breaker.admit(now.mono) {
+            let standing = self.standing(id);
+            match standing.breaker.admit(now.mono) {
                 Admission::Yes | Admission::Probe => self.fetch(at, id, now),
                 Admission::No { until } => {
+                    let last_failure = standing.last_failure().to_owned();
                     let error = QueryError::BreakerOpen {
                         source: self.sources[at].name.clone(),
                         retry_in: until.since(now.mono),
-                        last_failure: self.sources[at].last_failure().to_owned(),
+                        last_failure,
                     };
                     self.conclude(id, Err(error), now);
                 }
@@ -166,7 +169,7 @@ impl Collector {
                 ..
             }) => {
                 // Whoever drives the collector did not send it; the source has no part in that.
-                self.sources[at].breaker.abandoned(began, now.mono);
+                self.standing(id).breaker.abandoned(began, now.mono);
                 self.stats.fetch_failures += 1;
                 let detail = outcome
                     .as_ref()
@@ -179,13 +182,11 @@ impl Collector {
             }
             // Whoever understands a question and refuses it is there.
             Ok(_) | Err(_) => {
-                self.sources[at].breaker.succeeded(began, now.mono);
+                let breaker = &mut self.standing(id).breaker;
+                breaker.succeeded(began, now.mono);
                 // A success from before it was left alone says nothing of now.
-                if !matches!(
-                    self.sources[at].breaker.state(now.mono),
-                    BreakerState::Open { .. }
-                ) {
-                    self.source_answered(at, now);
+                if !matches!(breaker.state(now.mono), BreakerState::Open { .. }) {
+                    self.backend_answered(at, id, now);
                 }
             }
         }
@@ -235,8 +236,9 @@ impl Collector {
     pub(super) fn probe(&mut self, at: usize, now: Now) {
         let source = &self.sources[at];
         let interval = source.settings.probe_interval;
-        let failing = source.failures_in_a_row() > 0;
-        let heard = source
+        let standing = source.standing(None);
+        let failing = standing.failures_in_a_row > 0;
+        let heard = standing
             .last_success_mono()
             .filter(|&heard| !failing && now.mono.since(heard) < interval);
         if heard.is_none() && source.in_flight == 0 && source.queue.len() == 0 {
@@ -266,12 +268,8 @@ impl Collector {
 
     /// Ends a flight that nobody needs any more, without a word.
     pub(super) fn give_up(&mut self, id: FlightId, now: Now) {
-        let Some(flight) = self.flights.flight(id) else {
-            return;
-        };
-        let at = flight.source;
         if let Some(began) = self.ground(id) {
-            self.sources[at].breaker.abandoned(began, now.mono);
+            self.standing(id).breaker.abandoned(began, now.mono);
         }
         if let Some(flight) = self.flights.end(id) {
             self.timers.clear(flight.deadline, Timer::Flight(id));
@@ -313,12 +311,8 @@ impl Collector {
 
     /// Fetches a question anew, from the queue on, for what is under way is out of date.
     pub(super) fn restart(&mut self, id: FlightId, now: Now) {
-        if let Some(began) = self.ground(id)
-            && let Some(flight) = self.flights.flight(id)
-        {
-            self.sources[flight.source]
-                .breaker
-                .abandoned(began, now.mono);
+        if let Some(began) = self.ground(id) {
+            self.standing(id).breaker.abandoned(began, now.mono);
         }
         self.requeue(id);
     }
@@ -487,15 +481,28 @@ impl Collector {
         }
     }
 
-    fn source_answered(&mut self, at: usize, now: Now) {
-        if self.sources[at].failures_in_a_row() > 0 {
-            let detail = String::from("it answers again");
-            self.event(Level::Info, "source-recovered", at, None, detail);
-        }
-        self.sources[at].heard(now);
+    /// The standing of what a flight asks: its source, or a target of it.
+    fn standing(&mut self, id: FlightId) -> &mut Standing {
+        let flight = self.flights.flight(id).expect("a listed flight");
+        let target = flight.target().map(|target| &**target);
+        self.sources[flight.source].standing_mut(target)
     }
 
-    /// A fetch that began at `began` failed for a reason that is the source's.
+    fn backend_answered(&mut self, at: usize, id: FlightId, now: Now) {
+        let standing = self.standing(id);
+        let recovered = standing.failures_in_a_row > 0;
+        standing.heard(now);
+        if recovered {
+            let (name, target) = match self.target_of(id) {
+                Some(key) => ("target-recovered", Some(key)),
+                None => ("source-recovered", None),
+            };
+            let detail = String::from("it answers again");
+            self.event(Level::Info, name, at, target.as_ref(), detail);
+        }
+    }
+
+    /// A fetch that began at `began` failed for a reason that is the source's, or its target's.
     fn fetch_failed(
         &mut self,
         at: usize,
@@ -505,16 +512,24 @@ impl Collector {
         now: Now,
     ) {
         self.stats.fetch_failures += 1;
-        let opened = self.sources[at].breaker.failed(began, now.mono);
-        let first = self.sources[at].failed(error.to_string(), now);
+        let standing = self.standing(id);
+        let opened = standing.breaker.failed(began, now.mono);
+        let first = standing.failed(error.to_string(), now);
+        let failures = standing.failures_in_a_row;
         let level = if first { Level::Warn } else { Level::Debug };
         let key = self.flights.key_of(id);
         self.event(level, "fetch-failed", at, key.as_ref(), error.to_string());
         if opened {
-            let failures = self.sources[at].failures_in_a_row();
+            let target = self.target_of(id);
             let detail = format!("left alone for a while after {failures} failures in a row");
-            self.event(Level::Warn, "breaker-opened", at, None, detail);
+            self.event(Level::Warn, "breaker-opened", at, target.as_ref(), detail);
         }
+    }
+
+    /// The key that names the target which a flight asks.
+    fn target_of(&self, id: FlightId) -> Option<Arc<str>> {
+        self.flights.flight(id)?.target()?;
+        self.flights.key_of(id)
     }
 
     pub(super) fn event(

@@ -126,10 +126,12 @@ impl Collector {
             return self.drop_tracking(id, now);
         }
         // While its source is left alone or under probe, the key waits: spread over a second, so
-        // that a source that is back is not met by all at once.
-        let wait_until = match self.sources[at].breaker.state(now.mono) {
+        // that a source that is back is not met by all at once. A target has no other key.
+        let source = &self.sources[at];
+        let target = question.target.as_deref();
+        let wait_until = match source.standing(target).breaker.state(now.mono) {
             BreakerState::Open { until } => Some(until),
-            BreakerState::HalfOpen if self.sources[at].in_flight > 0 => {
+            BreakerState::HalfOpen if target.is_none() && source.in_flight > 0 => {
                 Some(now.mono + INTERVAL_MIN)
             }
             BreakerState::HalfOpen | BreakerState::Closed => None,

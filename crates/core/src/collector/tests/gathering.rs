@@ -1,6 +1,7 @@
 //! Asks that several answers make up.
 
 use super::*;
+use crate::Level;
 
 fn labelled(at_ms: i64, label: &str, value: u32) -> Response {
     Response::new(
@@ -101,4 +102,112 @@ fn the_targets_of_a_scrape_source_are_read_ten_at_a_time_and_answer_selectors() 
         13,
         "only the target that failed is fetched again"
     );
+}
+
+#[test]
+fn a_dead_target_is_left_alone_and_hides_no_living_one() {
+    let mut world = World::with(SourceConfig {
+        kind: SourceKind::Scrape,
+        targets: ["dead", "lives"].map(String::from).to_vec(),
+        breaker: BreakerConfig::default(),
+        ..quiet("pods")
+    });
+    let ask = Ask {
+        max_age: Some(Duration::ZERO),
+        ..up()
+    };
+    for _ in 0..5 {
+        let id = world.pending(&ask);
+        let (dead, lives) = (world.fetches.len() - 2, world.fetches.len() - 1);
+        assert_eq!(world.fetches[dead].target.as_deref(), Some("dead"));
+        world.respond(dead, refused());
+        world.respond(lives, Ok(Response::new(200, "up 1\n")));
+        assert!(world.reply(id).is_ok());
+    }
+    let status = &world.collector.sources()[0];
+    assert_eq!(status.health, SourceHealth::Degraded);
+    assert_eq!(status.breaker, BreakerState::Closed);
+    assert_eq!(status.failures_in_a_row, 5);
+    let said = |world: &World| -> Vec<_> {
+        let events = world
+            .events
+            .iter()
+            .filter(|event| event.level != Level::Debug);
+        let about = |event: &Event| event.key.as_deref().map(String::from);
+        events.map(|event| (event.name, about(event))).collect()
+    };
+    let dead = || Some("pods/:target=dead".to_string());
+    assert_eq!(
+        said(&world),
+        [("fetch-failed", dead()), ("breaker-opened", dead())]
+    );
+    let opened = |world: &World, key| world.collector.explain(key, world.now()).breaker;
+    assert!(matches!(
+        opened(&world, "pods/:target=dead"),
+        Some(BreakerState::Open { .. })
+    ));
+    assert_eq!(
+        opened(&world, "pods/:target=lives"),
+        Some(BreakerState::Closed)
+    );
+
+    // The dead one is not asked any more; the living one is.
+    let id = world.pending(&ask);
+    assert_eq!(world.fetches.len(), 11);
+    assert_eq!(world.fetches[10].target.as_deref(), Some("lives"));
+    world.respond(10, Ok(Response::new(200, "up 1\n")));
+    let answer = world.reply(id).unwrap();
+    assert!(text(&answer).contains(r#""target":"lives""#));
+    assert!(answer.payload.response.warnings[0].contains("left alone"));
+
+    // It is probed in its turn, and its return is told once.
+    world.pass(10_000);
+    world.events.clear();
+    let id = world.pending(&ask);
+    world.respond(11, Ok(Response::new(200, "up 1\n")));
+    world.respond(12, Ok(Response::new(200, "up 1\n")));
+    assert!(
+        world
+            .reply(id)
+            .unwrap()
+            .payload
+            .response
+            .warnings
+            .is_empty()
+    );
+    assert_eq!(said(&world), [("target-recovered", dead())]);
+    assert_eq!(world.collector.sources()[0].health, SourceHealth::Up);
+}
+
+#[test]
+fn targets_that_are_all_dead_leave_their_source_alone_until_the_first_may_be_asked() {
+    let mut world = World::with(SourceConfig {
+        kind: SourceKind::Scrape,
+        targets: ["a", "b"].map(String::from).to_vec(),
+        breaker: BreakerConfig {
+            failures_max: 1,
+            ..BreakerConfig::default()
+        },
+        ..quiet("pods")
+    });
+    let id = world.pending(&up());
+    world.respond(0, refused());
+    world.pass(1_000);
+    world.respond(1, refused());
+    assert!(world.reply(id).is_err());
+    let status = &world.collector.sources()[0];
+    assert_eq!(status.health, SourceHealth::Down);
+    let until = Instant::from_millis(10_000);
+    assert_eq!(status.breaker, BreakerState::Open { until });
+    assert!(status.last_error.as_ref().unwrap().1.starts_with("b: "));
+    // A target that is taken out is forgotten; one that comes has a clean slate.
+    let config = Config::with_sources(vec![SourceConfig {
+        kind: SourceKind::Scrape,
+        targets: ["b", "c"].map(String::from).to_vec(),
+        ..quiet("pods")
+    }]);
+    world.collector.reload(config, world.now()).unwrap();
+    let status = &world.collector.sources()[0];
+    assert_eq!(status.health, SourceHealth::Down, "of those heard of");
+    assert_eq!(status.breaker, BreakerState::Closed);
 }
