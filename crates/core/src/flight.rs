@@ -36,7 +36,7 @@ impl Flight {
     /// The target that is asked, of a scrape source.
     pub(crate) fn target(&self) -> Option<&Arc<str>> {
         match &self.purpose {
-            Purpose::Answer { question, .. } => question.target.as_ref(),
+            Purpose::Answer { question, .. } => question.target(),
             Purpose::Probe => None,
         }
     }

@@ -128,7 +128,7 @@ impl Collector {
         // While its source is left alone or under probe, the key waits: spread over a second, so
         // that a source that is back is not met by all at once. A target has no other key.
         let source = &self.sources[at];
-        let target = question.target.as_deref();
+        let target = question.target().map(|target| &**target);
         let wait_until = match source.standing(target).breaker.state(now.mono) {
             BreakerState::Open { until } => Some(until),
             BreakerState::HalfOpen if target.is_none() && source.in_flight > 0 => {
