@@ -38,6 +38,9 @@ Examples:
   See what the collector decides:
     tidegate serve --log warn,tidegate=debug
 
+  Write down what it decides on, to have it all again with `cargo xtask replay tidegate.rec`:
+    tidegate serve --config tidegate.toml --record tidegate.rec
+
 A source that is down does not keep Tidegate from starting: /health says so, and what depends on it
 is answered as soon as it is back. Ctrl-C or SIGTERM lets requests in flight end, for at most 10 s.
 SIGHUP reads the file again: what is cached and still valid is kept, and a file that is wrong changes
@@ -103,6 +106,10 @@ pub(crate) struct Serve {
     /// What is logged, in the form of RUST_LOG, which it takes the place of
     #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
     pub(crate) log: Option<String>,
+    /// Writes down all that goes into the collector, for `cargo xtask replay`: questions and answers,
+    /// no addresses and no credentials. The file must be new; it ends at 256 MiB
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
     /// Where the compiled collector is kept [default: tidegate in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,

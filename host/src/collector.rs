@@ -3,19 +3,22 @@
 use std::fmt;
 use std::io;
 use std::mem;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tidegate_api::Change;
 use tidegate_client::native::TokioClock;
+use tidegate_client::recording::{Recorder, Start};
 use tidegate_client::{Clock, Handle, MachineError, Transport, driver};
-use tidegate_core::{Config, Event, Level};
+use tidegate_core::{Config, Event, Level, Now};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::guest::{ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestReply};
+use crate::recording::{RecordError, Recorded, record};
 
 /// How long after a first break the next guest starts: at once as far as people can tell.
 const RESTART_AFTER_MIN: Duration = Duration::from_millis(100);
@@ -55,16 +58,18 @@ enum State {
 
 impl Collector {
     /// Starts a guest with this configuration on a thread of its own. `version` is what
-    /// `/api/v1/status/buildinfo` says.
+    /// `/api/v1/status/buildinfo` says. What the first guest is given is written to the new file
+    /// `recording`, if any.
     ///
     /// # Errors
-    /// The first guest cannot be started or refuses its configuration, or there is no thread for
-    /// it. What breaks later is logged and mended.
+    /// The first guest cannot be started or refuses its configuration, the file cannot be written,
+    /// or there is no thread for it. What breaks later is logged and mended.
     pub fn start<T>(
         factory: GuestFactory,
         config: Config,
         version: &str,
         transport: T,
+        recording: Option<&Path>,
     ) -> Result<Self, StartError>
     where
         T: Transport + Send + 'static,
@@ -77,7 +82,7 @@ impl Collector {
             version: version.to_owned(),
             clock,
         };
-        let first = setup.guest()?;
+        let first = setup.first_guest(recording)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -180,14 +185,34 @@ struct Setup {
 }
 
 impl Setup {
-    fn guest(&self) -> Result<GuestMachine, StartError> {
+    fn first_guest(&self, recording: Option<&Path>) -> Result<Recorded, StartError> {
+        let config = locked(&self.config).clone();
+        let now = self.clock.now();
+        let guest = self.guest(&config, now)?;
+        let Some(path) = recording else {
+            return Ok(Recorder::off(guest));
+        };
+        let start = Start {
+            config: &config,
+            version: &self.version,
+            now,
+            is_stepped: true,
+        };
+        record(guest, path, start).map_err(StartError::Record)
+    }
+
+    fn next_guest(&self) -> Result<Recorded, StartError> {
+        let config = locked(&self.config).clone();
+        self.guest(&config, self.clock.now()).map(Recorder::off)
+    }
+
+    fn guest(&self, config: &Config, now: Now) -> Result<GuestMachine, StartError> {
         let mut guest = self
             .factory
             .start()
             .map_err(|error| StartError::Instance(format!("{error:#}")))?;
-        let config = locked(&self.config).clone();
         guest
-            .configure(&config, &self.version, self.clock.now())
+            .configure(config, &self.version, now)
             .map_err(StartError::Configure)?;
         Ok(guest)
     }
@@ -202,7 +227,7 @@ struct Supervisor<T> {
 }
 
 impl<T: Transport> Supervisor<T> {
-    fn run(mut self, first: GuestMachine, is_up: &mpsc::SyncSender<()>) {
+    fn run(mut self, first: Recorded, is_up: &mpsc::SyncSender<()>) {
         let mut next = Ok(first);
         let mut restart_after = RESTART_AFTER_MIN;
         loop {
@@ -218,13 +243,13 @@ impl<T: Transport> Supervisor<T> {
                 break;
             }
             restart_after = (restart_after * 2).min(RESTART_AFTER_MAX);
-            next = self.setup.guest();
+            next = self.setup.next_guest();
         }
         self.state.send_replace(State::Closed);
     }
 
     /// Drives one guest to its end.
-    fn drive(&self, guest: GuestMachine, is_up: &mpsc::SyncSender<()>) -> Result<(), MachineError> {
+    fn drive(&self, guest: Recorded, is_up: &mpsc::SyncSender<()>) -> Result<(), MachineError> {
         let (handle, running) = driver(guest, &self.transport, &self.setup.clock, |event| {
             log(&event)
         });
@@ -280,6 +305,8 @@ pub enum StartError {
     Configure(ConfigureError),
     /// It broke later.
     Broken(MachineError),
+    /// It cannot be recorded.
+    Record(RecordError),
     /// The system has no thread for it.
     Thread(io::Error),
 }
@@ -290,6 +317,7 @@ impl fmt::Display for StartError {
             Self::Instance(error) => write!(f, "cannot start a collector: {error}"),
             Self::Configure(error) => error.fmt(f),
             Self::Broken(error) => error.fmt(f),
+            Self::Record(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "cannot start the collector's thread: {error}"),
         }
     }

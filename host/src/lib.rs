@@ -21,6 +21,7 @@ pub mod engine;
 mod guest;
 pub mod http;
 mod node;
+mod recording;
 mod reload;
 mod serve;
 pub mod server;
@@ -32,5 +33,6 @@ pub use guest::{
     GuestResponse,
 };
 pub use node::NodeSource;
+pub use recording::RecordError;
 pub use reload::Reloader;
 pub use serve::{ServeError, Serving, prepare};

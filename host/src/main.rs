@@ -84,7 +84,7 @@ async fn run(config: &HostConfig, arguments: &Serve) -> Result<(), String> {
     let stop = stop_signal().map_err(|error| format!("cannot listen for signals: {error}"))?;
     #[cfg(unix)]
     let hangups = hangups(arguments)?;
-    let serving = prepare(config, cache_dir.as_deref())
+    let serving = prepare(config, cache_dir.as_deref(), arguments.record.as_deref())
         .await
         .map_err(|error| error.to_string())?;
     #[cfg(unix)]

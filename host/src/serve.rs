@@ -30,11 +30,17 @@ pub struct Serving {
     node: Option<NodeSource>,
 }
 
-/// Takes the address, starts the collector and the node source. Sources need not be there.
+/// Takes the address, starts the collector and the node source. Sources need not be there. What
+/// the collector is given is written to the new file `recording`, if any.
 ///
 /// # Errors
-/// The address cannot be had, or the collector cannot be compiled or started.
-pub async fn prepare(config: &HostConfig, cache_dir: Option<&Path>) -> Result<Serving, ServeError> {
+/// The address cannot be had, the collector cannot be compiled or started, or the file cannot be
+/// written.
+pub async fn prepare(
+    config: &HostConfig,
+    cache_dir: Option<&Path>,
+    recording: Option<&Path>,
+) -> Result<Serving, ServeError> {
     // First what fails most often, and before anything that takes time.
     let listener = server::bind(config.listen)
         .await
@@ -48,8 +54,12 @@ pub async fn prepare(config: &HostConfig, cache_dir: Option<&Path>) -> Result<Se
         config.collector(),
         env!("CARGO_PKG_VERSION"),
         transport.clone(),
+        recording,
     );
     let collector = Arc::new(collector.map_err(ServeError::Start)?);
+    if let Some(path) = recording {
+        tracing::info!(file = %path.display(), "recording what goes into the collector");
+    }
     for source in &config.sources {
         let url = source.url.as_ref().map(tracing::field::display);
         let targets = (!source.targets.is_empty()).then_some(source.targets.len());

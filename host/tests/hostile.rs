@@ -76,6 +76,7 @@ fn started(component: &[u8]) -> Result<Collector, StartError> {
         Config::default(),
         "0",
         NoTransport,
+        None,
     )
 }
 

@@ -111,12 +111,20 @@ fn fetch_text(fetch: &Fetch) -> String {
     format!(
         "fetch {} {} {} {} {} until {}",
         fetch.id.0,
-        fetch.source,
+        backend(fetch),
         request.method.as_str(),
         request.path,
         short(&request.form),
         fetch.deadline.as_nanos()
     )
+}
+
+/// Who is asked: the source, and where it has several, its target.
+pub(super) fn backend(fetch: &Fetch) -> String {
+    match &fetch.target {
+        Some(target) => format!("{}[{target}]", fetch.source),
+        None => fetch.source.to_string(),
+    }
 }
 
 fn reply_text(reply: &ReplyView<'_>) -> String {

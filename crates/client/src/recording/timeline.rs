@@ -10,6 +10,8 @@ use tidegate_core::{
     QueryError, Response, Wake,
 };
 
+use super::output::backend;
+
 /// How much of a text a line shows, in characters.
 const SHOWN_CHARS_MAX: usize = 160;
 
@@ -274,7 +276,8 @@ impl Writer {
 
     fn fetch(&mut self, fetch: &Fetch) {
         let request = &fetch.request;
-        let question = format!("{} {} {}", fetch.source, request.path, request.form);
+        let backend = backend(fetch);
+        let question = format!("{backend} {} {}", request.path, request.form);
         let tries = self.failures.get(&question).copied().unwrap_or(0) + 1;
         let askers = self.askers(&request.form);
         let why = match (&askers[..], self.due) {
@@ -286,7 +289,7 @@ impl Writer {
         let text = format!(
             "fetch {} {} {} {} {} ({why})",
             fetch.id.0,
-            fetch.source,
+            backend,
             request.method.as_str(),
             request.path,
             shown(&request.form)

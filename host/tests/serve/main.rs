@@ -1,0 +1,5 @@
+//! The whole host over real sockets.
+
+mod api;
+mod host;
+mod recording;
