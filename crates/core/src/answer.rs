@@ -40,6 +40,20 @@ impl Provenance {
     }
 }
 
+/// For how long an answer may be given out again to whoever asks exactly the same, without asking
+/// the collector, which would say nothing else than a hit.
+///
+/// It ends with the answer's ttl, before its freshness changes or somebody is to be warned of its
+/// age, after half the time that a key is kept warm for without being read, and at once when an
+/// [`Output::Forget`](crate::Output::Forget) says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reuse {
+    /// How long, from now on; more than zero, and its end not included.
+    pub left: Duration,
+    /// Whether its age grows meanwhile; that of an answer about the past does not.
+    pub ages: bool,
+}
+
 /// A response as received and as understood.
 #[derive(Debug)]
 pub struct Payload {
@@ -75,6 +89,8 @@ pub struct Answer {
     pub overdue: Duration,
     /// Why it is not better: the failure behind a [`Provenance::StaleOnError`].
     pub reason: Option<String>,
+    /// Whether and for how long it may be given out again without asking.
+    pub reuse: Option<Reuse>,
 }
 
 #[cfg(test)]

@@ -389,6 +389,11 @@ impl Read<'_> {
         self.hot.track = track;
     }
 
+    /// Notes that somebody may give it out again without asking.
+    pub(crate) fn lend(&mut self) {
+        self.slot.entry.lent = true;
+    }
+
     /// Whether somebody is to be told that it is getting old; says so once.
     pub(crate) fn warns(&mut self, now: Now) -> bool {
         let entry = &mut self.slot.entry;
@@ -426,6 +431,7 @@ mod tests {
             question: Arc::new(Question::named(key, None)),
             source: 0,
             warned: false,
+            lent: false,
         }
     }
 

@@ -80,7 +80,7 @@ mod timers;
 mod tracker;
 
 pub use adaptive::{AdaptiveTtl, Fingerprint};
-pub use answer::{Answer, Payload, Provenance};
+pub use answer::{Answer, Payload, Provenance, Reuse};
 pub use ask::{Ask, AskId, Lookup, Priority, Query};
 pub use breaker::{Admission, Breaker, BreakerConfig, BreakerState};
 pub use collector::{Collector, Explanation, Handle, Hit, InFlight, Kept, Tracking};
@@ -92,7 +92,7 @@ pub use error::QueryError;
 pub use fetch::{Fetch, FetchError, FetchId, FetchRequest, Method, Response, is_reading_path};
 pub use freshness::{Freshness, Thresholds};
 pub use invalidation::{CatalogError, Invalidation};
-pub use output::{Deadline, Event, Level, Output, Reply, Wake};
+pub use output::{Deadline, Event, Forget, Level, Output, Reply, Wake};
 pub use pack::{
     Allocation, CollectPlan, CollectedMetrics, Combined, Field, FieldConfig, FunctionMetrics,
     MissingReason, NamedAnswer, NodeMetrics, OwnerError, OwnerMap, PackConfig, PackError,

@@ -16,6 +16,8 @@ pub enum Output {
     Reply(Reply),
     /// Log this.
     Event(Event),
+    /// Give none of these answers out again, whatever their [`crate::Answer::reuse`] said.
+    Forget(Forget),
     /// Nothing more to do now. Call [`crate::Collector::handle_timeout`] at the deadline, if any.
     Wait(Option<Deadline>),
 }
@@ -27,6 +29,15 @@ pub struct Reply {
     pub ask: AskId,
     /// What they get.
     pub result: Result<Answer, QueryError>,
+}
+
+/// Which answers, that may be given out again, are out of date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forget {
+    /// Those of this key: there is a newer one.
+    Key(Arc<str>),
+    /// All there are: what is asked for, or of whom, may have changed.
+    All,
 }
 
 /// When the collector wants to be called again, and why.

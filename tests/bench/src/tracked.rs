@@ -43,7 +43,8 @@ pub(crate) fn measure(table: &mut Table) {
                 match collector.poll_output() {
                     Output::Fetch(fetch) => outstanding.push(fetch.id),
                     Output::Wait(_) => break,
-                    Output::Cancel(_) | Output::Reply(_) | Output::Event(_) => {}
+                    Output::Cancel(_) | Output::Reply(_) | Output::Event(_) | Output::Forget(_) => {
+                    }
                 }
             }
             spent += used() - start;

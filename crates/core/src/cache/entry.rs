@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::question::Question;
-use crate::{Freshness, Instant, Now, Payload, Thresholds, UnixMillis};
+use crate::{Freshness, Instant, Now, Payload, Reuse, Thresholds, UnixMillis};
 
 /// What an entry costs beside its payload and texts: slot, question, places in the indices, reference
 /// counts.
@@ -23,6 +23,8 @@ pub(crate) struct Entry {
     pub(crate) source: usize,
     /// Whether somebody was told that it is getting old.
     pub(crate) warned: bool,
+    /// Whether somebody may be giving it out again without asking.
+    pub(crate) lent: bool,
 }
 
 impl Entry {
@@ -63,6 +65,29 @@ impl Entry {
     /// Whether it is so old that somebody should be told.
     pub(crate) fn is_ageing(&self, now: Now) -> bool {
         self.age(now) > self.thresholds().warn_past
+    }
+
+    /// For how long it may be given out again without asking, at most `longest`.
+    pub(crate) fn reuse(&self, longest: Duration, now: Now) -> Option<Reuse> {
+        let ages = match self.question.asked {
+            Some(asked) if asked > now.wall => return None,
+            asked => asked.is_none(),
+        };
+        // The next to read it is to be warned.
+        if self.is_ageing(now) && !self.warned {
+            return None;
+        }
+        let mut left = self.ttl_left(now)?.min(longest);
+        if ages {
+            let (age, thresholds) = (self.age(now), self.thresholds());
+            if age < thresholds.fresh_below {
+                left = left.min(thresholds.fresh_below - age);
+            }
+            for past in [thresholds.warn_past, thresholds.unavailable_past] {
+                left = left.min(past.checked_sub(age).unwrap_or(Duration::MAX));
+            }
+        }
+        (!left.is_zero()).then_some(Reuse { left, ages })
     }
 
     /// Before when on the monotonic clock, and up to when on the wall's, it is a hit and surely

@@ -11,7 +11,8 @@ use crate::question::Question;
 use crate::source::{Source, parse_catalog, parse_template};
 use crate::timers::Timer;
 use crate::{
-    CatalogError, Config, ConfigError, Invalidation, Now, SourceConfig, Template, TemplateConfig,
+    CatalogError, Config, ConfigError, Forget, Invalidation, Now, Output, SourceConfig, Template,
+    TemplateConfig,
 };
 
 impl Collector {
@@ -36,6 +37,11 @@ impl Collector {
         Ok(())
     }
 
+    /// What is given out without asking is out of date.
+    fn forget_lent(&mut self) {
+        self.outputs.push_back(Output::Forget(Forget::All));
+    }
+
     /// Replaces a template of a source's catalog; its answers are forgotten.
     ///
     /// # Errors
@@ -52,6 +58,7 @@ impl Collector {
             Some(slot) => *slot = parsed,
             None => return Err(CatalogError::unknown_template(source, &template.name)),
         }
+        self.forget_lent();
         self.forget_template(source, &template.name, now);
         self.launch_all(now);
         Ok(())
@@ -72,6 +79,7 @@ impl Collector {
         if self.catalog(source)?.remove(template).is_none() {
             return Err(CatalogError::unknown_template(source, template));
         }
+        self.forget_lent();
         self.forget_template(source, template, now);
         self.launch_all(now);
         Ok(())
@@ -87,6 +95,7 @@ impl Collector {
     /// nobody gets data from before. Says how many answers were forgotten.
     pub fn invalidate(&mut self, what: &Invalidation, now: Now) -> usize {
         let now = self.clamp(now);
+        self.forget_lent();
         let forgotten = self.forget(what);
         for id in self.flights.matching(|key| what.covers(key)) {
             self.restart(id, now);
@@ -106,6 +115,7 @@ impl Collector {
         config.check()?;
         let catalogs = config.sources.iter_mut().map(parse_catalog);
         let catalogs = catalogs.collect::<Result<Vec<_>, _>>()?;
+        self.forget_lent();
         self.limits = config.limits;
         self.cleanup_interval = config.cache.cleanup_interval;
         self.cache.resize(config.cache.bytes());

@@ -16,9 +16,9 @@ use crate::question::Question;
 use crate::standing::Standing;
 use crate::timers::Timer;
 use crate::{
-    Admission, AskId, BreakerState, Event, Fetch, FetchError, FetchId, FetchRequest, Instant,
-    Level, Method, Now, Output, Payload, Priority, Provenance, QueryError, Response, Retry,
-    UnixMillis,
+    Admission, AskId, BreakerState, Event, Fetch, FetchError, FetchId, FetchRequest, Forget,
+    Instant, Level, Method, Now, Output, Payload, Priority, Provenance, QueryError, Response,
+    Retry, UnixMillis,
 };
 
 /// Where a source that is asked for its presence answers; cheap, and every Prometheus has it.
@@ -399,15 +399,21 @@ impl Collector {
             question,
             source: at,
             warned: false,
+            lent: false,
         }
     }
 
-    fn deliver(&mut self, entry: Entry, keep: bool, askers: Vec<Asker>, now: Now) {
-        let name = self.sources[entry.source].name.clone();
+    fn deliver(&mut self, mut entry: Entry, keep: bool, askers: Vec<Asker>, now: Now) {
         // What comes with warnings may be partial, and must not be the last good answer.
         let partial = !entry.payload.response.warnings.is_empty();
         let keep = keep && self.cache.is_enabled() && !partial;
         let kept = keep && self.cache.fits(&entry);
+        let key = &entry.question.key;
+        if keep && self.cache.peek(key).is_some_and(|former| former.lent) {
+            // Before the replies: what they bring may be given out again.
+            let forget = Forget::Key(key.clone());
+            self.outputs.push_back(Output::Forget(forget));
+        }
         for asker in askers {
             self.clear_ask_timer(&asker);
             let provenance = if asker.leads {
@@ -415,8 +421,11 @@ impl Collector {
             } else {
                 Provenance::Coalesced
             };
-            let mut answer = entry_answer(&entry, &name, provenance, None, now);
+            let source = &self.sources[entry.source];
+            let mut answer = entry_answer(&entry, source, provenance, None, now);
             answer.ttl_left = answer.ttl_left.filter(|_| kept);
+            answer.reuse = answer.reuse.filter(|_| kept);
+            entry.lent |= answer.reuse.is_some();
             self.reply(asker.ask, Ok(answer), now);
         }
         if keep {

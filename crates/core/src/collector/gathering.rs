@@ -276,6 +276,8 @@ impl Gathering {
             ttl_left,
             overdue,
             reason,
+            // Its parts come and go by themselves.
+            reuse: None,
         })
     }
 }

@@ -11,6 +11,7 @@ use crate::cache::Entry;
 use crate::config::LOCAL;
 use crate::flight::{Asker, FlightId, Purpose, Stage};
 use crate::question::{Question, Questioner, Subject};
+use crate::source::Source;
 use crate::timers::Timer;
 use crate::{
     Answer, Ask, AskId, Freshness, Level, Lookup, Now, Payload, Priority, Provenance, QueryError,
@@ -95,6 +96,7 @@ impl Collector {
             ttl_left: None,
             overdue: Duration::ZERO,
             reason: None,
+            reuse: None,
         }))
     }
 
@@ -211,8 +213,11 @@ impl Collector {
         let mut read = self.cache.read(kept)?;
         let warns = read.warns(now);
         let entry = read.entry();
-        let source = &self.sources[entry.source].name;
+        let source = &self.sources[entry.source];
         let answer = entry_answer(entry, source, provenance, reason, now);
+        if answer.reuse.is_some() {
+            read.lend();
+        }
         if warns {
             self.say_ageing(kept, now);
         }
@@ -258,15 +263,22 @@ fn refuse_beyond_instants(question: &Question, what: &str) -> Result<(), QueryEr
 
 pub(super) fn entry_answer(
     entry: &Entry,
-    source: &Arc<str>,
+    source: &Source,
     provenance: Provenance,
     reason: Option<String>,
     now: Now,
 ) -> Answer {
     let age = entry.age(now);
+    let reuse = match provenance {
+        // Half, so that a key that is asked for all the time is read before it counts as idle.
+        Provenance::Hit | Provenance::Partial | Provenance::Miss | Provenance::Coalesced => {
+            entry.reuse(source.settings.idle_after / 2, now)
+        }
+        Provenance::Stale | Provenance::StaleOnError => None,
+    };
     Answer {
         payload: entry.payload.clone(),
-        source: source.clone(),
+        source: source.name.clone(),
         key: entry.question.key.clone(),
         as_of: entry.as_of,
         fetched_at: entry.received.wall,
@@ -276,5 +288,6 @@ pub(super) fn entry_answer(
         ttl_left: entry.ttl_left(now),
         overdue: entry.overdue(now),
         reason,
+        reuse,
     }
 }

@@ -10,13 +10,15 @@ use tidegate_series::Labels;
 
 use super::*;
 use crate::{
-    Answer, BreakerConfig, CacheConfig, Event, Fetch, Freshness, Instant, LocalConfig, ParamConfig,
-    Priority, Provenance, RetryConfig, Sample, SourceConfig, TemplateConfig, UnixMillis,
+    Answer, BreakerConfig, CacheConfig, Event, Fetch, Forget, Freshness, Instant, LocalConfig,
+    ParamConfig, Priority, Provenance, RetryConfig, Sample, SourceConfig, TemplateConfig,
+    UnixMillis,
 };
 
 mod change;
 mod gathering;
 mod hits;
+mod lending;
 mod refresh;
 mod resilience;
 
@@ -32,6 +34,7 @@ struct World {
     cancelled: Vec<FetchId>,
     replies: Vec<(AskId, Result<Answer, QueryError>)>,
     events: Vec<Event>,
+    forgotten: Vec<Forget>,
 }
 
 impl World {
@@ -57,6 +60,7 @@ impl World {
             cancelled: vec![],
             replies: vec![],
             events: vec![],
+            forgotten: vec![],
         }
     }
 
@@ -120,6 +124,7 @@ impl World {
                 Output::Cancel(id) => self.cancelled.push(id),
                 Output::Reply(reply) => self.replies.push((reply.ask, reply.result)),
                 Output::Event(event) => self.events.push(event),
+                Output::Forget(forget) => self.forgotten.push(forget),
                 Output::Wait(_) => return,
             }
         }

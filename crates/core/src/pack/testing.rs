@@ -43,6 +43,7 @@ pub(super) fn answer(source: &str, data: Data, freshness: Freshness) -> Answer {
         ttl_left: None,
         overdue: Duration::ZERO,
         reason: None,
+        reuse: None,
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn tell(to: &mut impl Write, now: Instant, output: &Output) {
             "event {} {} {:?} {}",
             event.name, event.source, event.key, event.detail
         ),
+        Output::Forget(forget) => write!(to, "forget {forget:?}"),
         Output::Wait(deadline) => write!(to, "wait {deadline:?}"),
     };
 }
