@@ -4,6 +4,8 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::Reuse;
+
 /// The media type of every JSON document here.
 const JSON: &str = "application/json";
 
@@ -49,6 +51,8 @@ pub struct HttpResponse {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// Whether and for how long it may be given out again to equal requests.
+    pub reuse: Option<Reuse>,
 }
 
 impl HttpResponse {
@@ -57,6 +61,7 @@ impl HttpResponse {
             status,
             headers: vec![("content-type", content_type.into())],
             body: body.into(),
+            reuse: None,
         }
     }
 

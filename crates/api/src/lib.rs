@@ -42,9 +42,11 @@ mod machine;
 mod metrics;
 mod params;
 mod render;
+mod rendered;
 mod route;
 mod status;
 
 pub use front::Front;
 pub use http::{HttpRequest, HttpResponse};
 pub use machine::{Change, ChangeError, Command, CommandId, Input, Output, Reply};
+pub use rendered::{Aged, RenderedStore, Reuse, request_key};

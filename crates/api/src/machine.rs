@@ -5,7 +5,7 @@ use core::fmt;
 
 use tidegate_core::{
     Answer, Ask, CatalogError, Config, ConfigError, Deadline, Event, Fetch, FetchError, FetchId,
-    Invalidation, QueryError, Record, RecordError, Recorded, Response, TemplateConfig,
+    Forget, Invalidation, QueryError, Record, RecordError, Recorded, Response, TemplateConfig,
 };
 
 use crate::{HttpRequest, HttpResponse};
@@ -119,6 +119,10 @@ pub enum Output<R> {
     Reply(CommandId, R),
     /// Log this.
     Event(Event),
+    /// Give none of these responses out again, whatever their [`Reuse`](crate::Reuse) said: those
+    /// of earlier steps and those that come before this in the same. It takes effect before any
+    /// reply of this step is delivered.
+    Forget(Forget),
     /// Always last: when to step again even if nothing happens.
     Wait(Option<Deadline>),
 }

@@ -5,12 +5,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use tidegate_core::{Answer, Explanation, Field, Provenance, QueryError, Row};
+use tidegate_core::{Answer, Explanation, Field, Freshness, Provenance, QueryError, Row};
 use tidegate_wire::json::Writer;
 use tidegate_wire::number::write_float;
 use tidegate_wire::{QueryResponse, encode_query_response};
 
-use crate::{HttpResponse, error};
+use crate::{HttpResponse, Reuse, error};
 
 /// How the encoder begins every answer.
 const ENVELOPE_START: &[u8] = b"{\"status\":\"success\",";
@@ -21,7 +21,11 @@ pub(crate) fn query(answer: &Answer) -> HttpResponse {
         Some(body) => body.clone(),
         None => encode(&answer.payload.response),
     };
-    with_provenance(HttpResponse::json(200, body), answer)
+    let response = with_provenance(HttpResponse::json(200, body), answer);
+    HttpResponse {
+        reuse: Reuse::of(answer),
+        ..response
+    }
 }
 
 /// An answer to a template: Prometheus' envelope, and in it under `tidegate` what is known about
@@ -235,9 +239,12 @@ fn cache_status(answer: &Answer) -> String {
         Some(left) => i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
         None => -i64::try_from(answer.overdue.as_secs()).unwrap_or(i64::MAX),
     };
+    if answer.provenance == Provenance::Hit && answer.ttl_left.is_some() {
+        return hit_status(&ttl_s.to_string(), answer.freshness);
+    }
     let how = match answer.provenance {
-        Provenance::Hit if answer.ttl_left.is_none() => "hit".into(),
-        Provenance::Hit | Provenance::Stale | Provenance::StaleOnError => {
+        Provenance::Hit => "hit".into(),
+        Provenance::Stale | Provenance::StaleOnError => {
             format!("hit; ttl={ttl_s}")
         }
         Provenance::Coalesced => format!("fwd=miss; collapsed{}", stored(answer)),
@@ -249,6 +256,12 @@ fn cache_status(answer: &Answer) -> String {
         answer.freshness.as_str(),
         answer.provenance.as_str()
     )
+}
+
+/// The `Cache-Status` of a hit within its ttl.
+pub(crate) fn hit_status(ttl_s: &str, freshness: Freshness) -> String {
+    let freshness = freshness.as_str();
+    format!("tidegate; hit; ttl={ttl_s}; freshness={freshness}; detail=hit")
 }
 
 fn stored(answer: &Answer) -> &'static str {

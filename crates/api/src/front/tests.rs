@@ -27,7 +27,11 @@ fn front() -> Front {
 }
 
 fn at(seconds: u64) -> Now {
-    let mono = Instant::from_millis(seconds * 1000);
+    at_ms(seconds * 1000)
+}
+
+fn at_ms(ms: u64) -> Now {
+    let mono = Instant::from_millis(ms);
     Now {
         mono,
         wall: UnixMillis(mono.as_nanos() as i64 / 1_000_000),
@@ -223,7 +227,11 @@ fn one_failed_template_leaves_the_others_of_its_batch_alone() {
             .iter()
             .filter_map(|output| match output {
                 Output::Fetch(fetch) => Some(fetch.id),
-                Output::Cancel(_) | Output::Reply(..) | Output::Event(_) | Output::Wait(_) => None,
+                Output::Cancel(_)
+                | Output::Reply(..)
+                | Output::Event(_)
+                | Output::Forget(_)
+                | Output::Wait(_) => None,
             })
             .collect();
         assert_eq!(fetches.len(), 2);
@@ -303,4 +311,74 @@ fn head_is_get_without_the_body() {
     let seen = responses(front().step(vec![input], at(0)));
     assert_eq!((seen[0].1.status, seen[0].1.body.len()), (200, 0));
     assert_eq!(header(&seen[0].1, "content-type"), "application/json");
+}
+
+/// What a step says about responses that are given out again, in order: `r<id>` for a reply with
+/// such a response, `f` for an end.
+fn lending(outputs: &[Output<Reply>]) -> String {
+    let mut told = String::new();
+    for output in outputs {
+        match output {
+            Output::Reply(id, Reply::Http(response)) if response.reuse.is_some() => {
+                told.push_str(&format!("r{} ", id.0));
+            }
+            Output::Forget(_) => told.push_str("f "),
+            Output::Reply(..)
+            | Output::Fetch(_)
+            | Output::Cancel(_)
+            | Output::Event(_)
+            | Output::Wait(_) => {}
+        }
+    }
+    told
+}
+
+#[test]
+fn what_is_given_out_again_ends_with_a_newer_answer_and_with_every_change() {
+    let up = "/api/v1/query?query=up";
+    let mut front = front();
+    front.step(vec![get(1, up)], at(0));
+    let answered = |id| respond(id, Ok(Response::new(200, UP)));
+    let outputs = front.step(vec![answered(0), get(2, up)], at(1));
+    assert_eq!(lending(&outputs), "r1 r2 ");
+    let outputs = front.step(
+        vec![post(3, "/v1/invalidate?all=1", &[]), get(4, up)],
+        at(2),
+    );
+    assert_eq!(lending(&outputs), "f ");
+    let outputs = front.step(vec![answered(1), get(5, up)], at(3));
+    assert_eq!(lending(&outputs), "r4 r5 ");
+    let reload = Change::Reload(Config::default());
+    let outputs = front.step(
+        vec![
+            get(6, up),
+            Input::Command(CommandId(7), Command::Change(reload)),
+        ],
+        at(4),
+    );
+    assert_eq!(lending(&outputs), "r6 f ");
+}
+
+#[test]
+fn a_response_given_out_again_says_what_a_hit_says() {
+    let up = "/api/v1/query?query=up";
+    let mut front = front();
+    front.step(vec![get(1, up)], at_ms(0));
+    let outputs = front.step(vec![respond(0, Ok(Response::new(200, UP)))], at_ms(100));
+    let rendered = responses(outputs).remove(0).1;
+    let reuse = rendered.reuse.unwrap();
+    for ms in [101, 1_099, 1_100, 15_000, 30_099] {
+        let hit = responses(front.step(vec![get(2, up)], at_ms(ms)))
+            .remove(0)
+            .1;
+        let aged = reuse.after(Duration::from_millis(ms - 100)).unwrap();
+        assert_eq!(
+            aged.cache_status,
+            header(&hit, "cache-status"),
+            "at {ms} ms"
+        );
+        assert_eq!(aged.age, header(&hit, "age"), "at {ms} ms");
+    }
+    let last = reuse.after(Duration::from_millis(30_000));
+    assert_eq!(last, None, "the ttl has ended");
 }
