@@ -8,9 +8,9 @@ mod convert;
 
 use std::fmt;
 
-use tidegate_api::{Change, CommandId, HttpRequest, Input, Output};
+use tidegate_api::{Change, CommandId, HttpRequest, Input, Output, Reuse};
 use tidegate_client::{Machine, MachineError};
-use tidegate_core::{Config, Now, Record};
+use tidegate_core::{Config, Instant, Now, Record};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store, StoreLimits};
 
@@ -64,6 +64,19 @@ pub struct GuestResponse {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// Whether and for how long it may be given out again.
+    pub reuse: Option<Reuse>,
+    /// When it was rendered, once somebody who lends it has noted that.
+    pub lent: Option<Lent>,
+}
+
+/// When a response was rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lent {
+    /// The time of the step.
+    pub at: Instant,
+    /// The generation of what is kept.
+    pub generation: u64,
 }
 
 /// What became of a batch of samples.

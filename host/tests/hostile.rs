@@ -21,12 +21,12 @@ const ALLOCATOR: &str = r#"
         (global.set $next (i32.add (global.get $next) (local.get $new))))
 "#;
 
-/// Two outputs at 1024, 64 bytes each: the reply "configured", and a wait for nothing. At 16 the
+/// Two outputs at 1024, 104 bytes each: the reply "configured", and a wait for nothing. At 16 the
 /// list of both, at 24 that of the second.
 const OUTPUTS: &str = r#"
     (data (i32.const 1024) "\02\00\00\00\00\00\00\00\ff\ff\ff\ff\ff\ff\ff\ff")
-    (data (i32.const 1088) "\04")
-    (data (i32.const 16) "\00\04\00\00\02\00\00\00\40\04\00\00\01\00\00\00")
+    (data (i32.const 1128) "\04")
+    (data (i32.const 16) "\00\04\00\00\02\00\00\00\68\04\00\00\01\00\00\00")
 "#;
 
 /// A component whose `step` is `body`, with `$length` the number of inputs.

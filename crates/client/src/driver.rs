@@ -99,6 +99,8 @@ where
                 }
                 Output::Reply(id, reply) => desk.deliver(id, reply),
                 Output::Event(event) => observer(event),
+                // Whoever gives responses out again stands around the machine.
+                Output::Forget(_) => {}
                 Output::Wait(wait) => deadline = wait.map(|wait| wait.at),
             }
         }

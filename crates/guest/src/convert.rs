@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tidegate_api::{Change, CommandId, HttpRequest, HttpResponse, Input, Output, Reply};
+use tidegate_api::{Change, CommandId, HttpRequest, HttpResponse, Input, Output, Reply, Reuse};
 use tidegate_core::{
     BreakerConfig, CacheConfig, Config, Deadline, Event, Family, Fetch, FetchError, FetchId,
-    Instant, Invalidation, Level, Limits, LocalConfig, Method, Now, ParamConfig, ParamType, Record,
-    Recorded, Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig, SourceKind,
-    TemplateConfig, TemplateKind, Thresholds, UnixMillis,
+    Forget, Freshness, Instant, Invalidation, Level, Limits, LocalConfig, Method, Now, ParamConfig,
+    ParamType, Record, Recorded, Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig,
+    SourceKind, TemplateConfig, TemplateKind, Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -254,6 +254,10 @@ pub(crate) fn output(
             wit::Output::Reply((id.0, self::reply(reply, || unreadable(id))))
         }
         Output::Event(event) => wit::Output::Event(self::event(event)),
+        Output::Forget(forget) => wit::Output::Forget(match forget {
+            Forget::Key(key) => wit::Forget::Key(key.as_ref().into()),
+            Forget::All => wit::Forget::All,
+        }),
         Output::Wait(deadline) => wit::Output::Wait(deadline.map(self::deadline)),
     }
 }
@@ -294,7 +298,28 @@ fn http_response(response: HttpResponse) -> wit::HttpResponse {
         status: response.status,
         headers: response.headers.into_iter().map(header).collect(),
         body: response.body,
+        reuse: response.reuse.map(reuse),
     }
+}
+
+fn reuse(reuse: Reuse) -> wit::Reuse {
+    wit::Reuse {
+        left_ns: ns(reuse.left),
+        age_ns: ns(reuse.age),
+        ages: reuse.ages,
+        ttl_left_ns: ns(reuse.ttl_left),
+        freshness: match reuse.freshness {
+            Freshness::Fresh => wit::Freshness::Fresh,
+            Freshness::Stale => wit::Freshness::Stale,
+            Freshness::Unavailable => wit::Freshness::Unavailable,
+            Freshness::Missing | _ => wit::Freshness::Missing,
+        },
+        key: reuse.key.as_ref().into(),
+    }
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn recorded(recorded: Recorded, unreadable: Unreadable) -> wit::Recorded {

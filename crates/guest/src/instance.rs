@@ -103,6 +103,7 @@ fn unconfigured(command: &wit::Command) -> wit::Reply {
                 r#"{{"status":"error","errorType":"unavailable","error":"{UNCONFIGURED}"}}"#
             )
             .into(),
+            reuse: None,
         }),
         wit::Command::Record(_) => wit::Reply::Recorded(Err(UNCONFIGURED.into())),
         wit::Command::Change(_) => wit::Reply::Changed(Err(UNCONFIGURED.into())),

@@ -7,12 +7,13 @@ mod config;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tidegate_api::{Change, CommandId, HttpRequest, Input, Output};
+use tidegate_api::{Change, CommandId, HttpRequest, Input, Output, Reuse};
 use tidegate_client::MachineError;
 use tidegate_core::{
-    Deadline, Event, Family, Fetch, FetchError, FetchId, FetchRequest, Instant, Invalidation,
-    Level, Method, Record, Response, Sample, Wake, is_reading_path,
+    Deadline, Event, Family, Fetch, FetchError, FetchId, FetchRequest, Forget, Freshness, Instant,
+    Invalidation, Level, Method, Record, Response, Sample, Wake, is_reading_path,
 };
 use tidegate_series::MetricKind;
 
@@ -32,6 +33,10 @@ const WAKES: &[Wake] = &[
     Wake::Probe,
     Wake::Cleanup,
 ];
+
+/// For how long a guest's response is given out again at the longest: as long as the collector
+/// believes an answer about the past.
+const REUSE_TIME_MAX: Duration = Duration::from_secs(3_600);
 
 /// How many names of events are kept for the life of the process: several times what there are.
 const EVENT_NAMES_MAX: usize = 128;
@@ -170,6 +175,10 @@ pub(super) fn output(output: wit::Output) -> Result<Output<GuestReply>, MachineE
         wit::Output::Cancel(id) => Output::Cancel(FetchId(id)),
         wit::Output::Reply((id, reply)) => Output::Reply(CommandId(id), self::reply(reply)?),
         wit::Output::Event(event) => Output::Event(self::event(event)),
+        wit::Output::Forget(forget) => Output::Forget(match forget {
+            wit::Forget::Key(key) => Forget::Key(Arc::from(key)),
+            wit::Forget::All => Forget::All,
+        }),
         wit::Output::Wait(deadline) => Output::Wait(deadline.map(|deadline| Deadline {
             at: Instant::from_nanos(deadline.at_ns),
             wake: wake(&deadline.wake),
@@ -210,10 +219,13 @@ fn reply(reply: wit::Reply) -> Result<GuestReply, MachineError> {
             status,
             headers,
             body,
+            reuse,
         }) => Ok(GuestReply::Http(GuestResponse {
             status,
             headers,
             body,
+            reuse: reuse.map(self::reuse),
+            lent: None,
         })),
         wit::Reply::Recorded(Ok(recorded)) => Ok(GuestReply::Recorded(Ok(GuestRecorded {
             accepted: recorded.accepted,
@@ -228,6 +240,22 @@ fn reply(reply: wit::Reply) -> Result<GuestReply, MachineError> {
         wit::Reply::Configured(result) => Ok(GuestReply::Changed(
             result.map(|()| 0).map_err(|text| one_line(&text)),
         )),
+    }
+}
+
+fn reuse(reuse: wit::Reuse) -> Reuse {
+    Reuse {
+        left: Duration::from_nanos(reuse.left_ns).min(REUSE_TIME_MAX),
+        age: Duration::from_nanos(reuse.age_ns),
+        ages: reuse.ages,
+        ttl_left: Duration::from_nanos(reuse.ttl_left_ns),
+        freshness: match reuse.freshness {
+            wit::Freshness::Fresh => Freshness::Fresh,
+            wit::Freshness::Stale => Freshness::Stale,
+            wit::Freshness::Unavailable => Freshness::Unavailable,
+            wit::Freshness::Missing => Freshness::Missing,
+        },
+        key: Arc::from(reuse.key),
     }
 }
 
@@ -294,8 +322,6 @@ pub(super) fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tidegate_core::Config;
     use tidegate_series::Labels;
 

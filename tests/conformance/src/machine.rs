@@ -92,6 +92,7 @@ fn reply(output: Output<tidegate_api::Reply>) -> Result<Output<Reply>, String> {
         Output::Fetch(fetch) => Output::Fetch(fetch),
         Output::Cancel(id) => Output::Cancel(id),
         Output::Event(event) => Output::Event(event),
+        Output::Forget(forget) => Output::Forget(forget),
         Output::Wait(deadline) => Output::Wait(deadline),
     })
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tidegate_api::Output;
-use tidegate_core::{Deadline, Event, Fetch, FetchId, Instant, Level};
+use tidegate_core::{Deadline, Event, Fetch, FetchId, Forget, Instant, Level};
 
 use crate::Reply;
 use crate::script::Item;
@@ -122,6 +122,8 @@ impl Transcript {
                 ));
             }
             Output::Event(event) => self.event(&event),
+            Output::Forget(Forget::All) => self.line("  forget all"),
+            Output::Forget(Forget::Key(key)) => self.line(&format!("  forget {}", shown(&key))),
             Output::Wait(deadline) => self.wait(deadline),
         }
         None

@@ -65,6 +65,7 @@ fn output(output: Output<GuestReply>) -> Output<Reply> {
         Output::Fetch(fetch) => Output::Fetch(fetch),
         Output::Cancel(id) => Output::Cancel(id),
         Output::Event(event) => Output::Event(event),
+        Output::Forget(forget) => Output::Forget(forget),
         Output::Wait(deadline) => Output::Wait(deadline),
     }
 }

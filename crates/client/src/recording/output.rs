@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tidegate_api::{Command, Front, Output, Reply};
-use tidegate_core::{Answer, Event, Fetch, QueryError, Recorded};
+use tidegate_core::{Answer, Event, Fetch, Forget, QueryError, Recorded};
 
 use super::input::CommandView;
 use super::line::fnv;
@@ -101,6 +101,8 @@ pub(super) fn text<M: Recordable>(output: &Output<M::Reply>) -> String {
         Output::Cancel(id) => format!("cancel {}", id.0),
         Output::Reply(id, reply) => format!("reply {} {}", id.0, reply_text(&M::reply(reply))),
         Output::Event(event) => event_text(event),
+        Output::Forget(Forget::All) => "forget all".into(),
+        Output::Forget(Forget::Key(key)) => format!("forget {}", short(key)),
         Output::Wait(None) => "wait".into(),
         Output::Wait(Some(wait)) => format!("wait {} {}", wait.at.as_nanos(), wait.wake.as_str()),
     }

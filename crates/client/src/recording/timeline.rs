@@ -269,6 +269,8 @@ impl Writer {
                 }
                 Output::Reply(id, reply) => self.reply(id.0, reply),
                 Output::Event(event) => self.event(event),
+                // Says of what is kept outside only what the rest says of the collector.
+                Output::Forget(_) => {}
                 Output::Wait(wait) => self.wait(*wait),
             }
         }

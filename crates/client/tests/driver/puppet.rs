@@ -92,7 +92,7 @@ impl Machine for Puppet {
 fn some_fetch(id: u64) -> Fetch {
     let request = FetchRequest {
         method: Method::Get,
-        path: "/",
+        path: "/".into(),
         form: String::new(),
     };
     Fetch {
