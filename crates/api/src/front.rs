@@ -163,6 +163,14 @@ impl Front {
                 let ask = Params::of(&route, request)?.query_ask()?;
                 self.http_ask(id, ask, &route, request, View::Query { head }, now)
             }
+            Endpoint::QueryRange => {
+                let ask = Params::of(&route, request)?.range_ask()?;
+                self.http_ask(id, ask, &route, request, View::Query { head }, now)
+            }
+            Endpoint::Other { path } => {
+                let ask = Params::of(&route, request)?.endpoint_ask(path)?;
+                self.http_ask(id, ask, &route, request, View::Query { head }, now)
+            }
             Endpoint::Collect { template } => {
                 let ask = Ask::template(template, Params::of(&route, request)?.values());
                 let view = View::Collect {

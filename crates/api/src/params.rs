@@ -6,9 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use tidegate_core::{Ask, Invalidation, Query, UnixMillis};
+use tidegate_core::{Ask, Invalidation, Query, Range, RangeError, UnixMillis};
 use tidegate_wire::form::decode_form;
-use tidegate_wire::number::{parse_api_duration_ms, parse_timestamp_ms};
+use tidegate_wire::number::{parse_api_duration_ns, parse_float, parse_timestamp_ms};
 
 use crate::route::Route;
 use crate::{HttpRequest, HttpResponse};
@@ -42,34 +42,126 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
-    /// An ask of the query endpoint.
+    /// The first of this name, unless it is empty, which Prometheus takes for none.
+    fn given(&self, name: &str) -> Option<&str> {
+        self.first(name).filter(|value| !value.is_empty())
+    }
+
+    /// An ask of `query`. What is wrong is found in the order Prometheus looks.
     pub(crate) fn query_ask(&self) -> Result<Ask, HttpResponse> {
         let mut ask = Ask::promql(self.first("query").unwrap_or_default());
-        if let Some(time) = self.first("time").filter(|time| !time.is_empty()) {
-            let why = |_| {
-                format!("Invalid time value for 'time': cannot parse {time:?} to a valid timestamp")
-            };
-            ask.time = Some(UnixMillis(
-                parse_timestamp_ms(time)
-                    .map_err(why)
-                    .map_err(invalid("time"))?,
-            ));
+        self.check_limit()?;
+        ask.time = self.time_or_none("time")?;
+        self.query_options(&mut ask)?;
+        Ok(ask)
+    }
+
+    /// An ask of `query_range`, its parameters checked in the order Prometheus does.
+    pub(crate) fn range_ask(&self) -> Result<Ask, HttpResponse> {
+        let mut ask = Ask::promql(self.first("query").unwrap_or_default());
+        self.check_limit()?;
+        let start = self.time("start")?;
+        let end = self.time("end")?;
+        if end < start {
+            return Err(bad_range(RangeError::EndBeforeStart));
         }
-        if let Some(timeout) = self.first("timeout").filter(|timeout| !timeout.is_empty()) {
-            let why = || format!("cannot parse {timeout:?} to a valid duration");
-            let ms = parse_api_duration_ms(timeout)
-                .ok()
-                .and_then(|ms| u64::try_from(ms).ok());
-            ask.timeout = Some(Duration::from_millis(
-                ms.ok_or_else(why).map_err(invalid("timeout"))?,
-            ));
+        let step = self.first("step").unwrap_or_default();
+        let step_ns = duration_ns(step).map_err(invalid("step"))?;
+        let range = Range {
+            start,
+            end,
+            step: Duration::from_nanos(u64::try_from(step_ns).unwrap_or_default()),
+        };
+        range.check().map_err(bad_range)?;
+        ask.range = Some(range);
+        self.query_options(&mut ask)?;
+        Ok(ask)
+    }
+
+    /// What the query endpoints share: `timeout`, `lookback_delta`, `limit`, `stats`.
+    fn query_options(&self, ask: &mut Ask) -> Result<(), HttpResponse> {
+        if let Some(timeout) = self.given("timeout") {
+            let ns = duration_ns(timeout).map_err(invalid("timeout"))?;
+            // One that is over before it begins is as short as can be.
+            ask.timeout = Some(Duration::from_nanos(u64::try_from(ns).unwrap_or_default()));
         }
-        for name in ["limit", "lookback_delta", "stats"] {
-            if let Some(value) = self.first(name) {
+        if let Some(delta) = self.given("lookback_delta") {
+            duration_ns(delta).map_err(|why| {
+                let message = format!("error parsing lookback delta duration: {why}");
+                HttpResponse::error(400, "bad_data", &message)
+            })?;
+        }
+        for name in ["limit", "lookback_delta", "stats", "timeout"] {
+            if let Some(value) = self.given(name) {
                 ask.extra.push((name.into(), value.into()));
             }
         }
-        Ok(ask)
+        Ok(())
+    }
+
+    /// An ask of another endpoint, with all parameters passed on. Those of the endpoints that
+    /// are known here are checked.
+    pub(crate) fn endpoint_ask(self, path: &str) -> Result<Ask, HttpResponse> {
+        match path {
+            "series" => {
+                if self.first("match[]").is_none() {
+                    let message = "no match[] parameter provided";
+                    return Err(HttpResponse::error(400, "bad_data", message));
+                }
+                self.check_window()?;
+            }
+            "labels" => self.check_window()?,
+            "metadata" => {
+                for name in ["limit", "limit_per_metric"] {
+                    if self.given(name).is_some_and(|limit| !is_whole(limit)) {
+                        let message = format!("{name} must be a number");
+                        return Err(HttpResponse::error(400, "bad_data", &message));
+                    }
+                }
+            }
+            _ if path.starts_with("label/") => self.check_window()?,
+            _ => {}
+        }
+        Ok(Ask::endpoint(path, self.0))
+    }
+
+    /// `limit`, `start` and `end` of the endpoints that list.
+    fn check_window(&self) -> Result<(), HttpResponse> {
+        self.check_limit()?;
+        self.time_or_none("start")?;
+        self.time_or_none("end").map(|_| ())
+    }
+
+    /// As Prometheus 3 takes it; those before it knew none.
+    fn check_limit(&self) -> Result<(), HttpResponse> {
+        let Some(limit) = self.given("limit") else {
+            return Ok(());
+        };
+        if !is_whole(limit) {
+            return Err(invalid("limit")(format!(
+                "strconv.Atoi: parsing {limit:?}: invalid syntax"
+            )));
+        }
+        if limit.starts_with('-') && limit.bytes().any(|byte| matches!(byte, b'1'..=b'9')) {
+            return Err(invalid("limit")("limit must be non-negative".into()));
+        }
+        Ok(())
+    }
+
+    /// A time that must be there.
+    fn time(&self, name: &'static str) -> Result<UnixMillis, HttpResponse> {
+        let text = self.first(name).unwrap_or_default();
+        timestamp(text).map_err(invalid(name))
+    }
+
+    /// A time that may be left out.
+    fn time_or_none(&self, name: &'static str) -> Result<Option<UnixMillis>, HttpResponse> {
+        let Some(text) = self.given(name) else {
+            return Ok(None);
+        };
+        let time = timestamp(text)
+            .map_err(|why| invalid(name)(format!("Invalid time value for '{name}': {why}")))?;
+        Ok(Some(time))
     }
 
     /// All of them, as values for a template's parameters.
@@ -111,6 +203,35 @@ impl Params {
 
 fn decode(form: &[u8]) -> Result<Vec<(String, String)>, HttpResponse> {
     decode_form(form).map_err(|error| HttpResponse::error(400, "bad_data", &format!("{error}")))
+}
+
+fn timestamp(text: &str) -> Result<UnixMillis, String> {
+    parse_timestamp_ms(text)
+        .map(UnixMillis)
+        .map_err(|_| format!("cannot parse {text:?} to a valid timestamp"))
+}
+
+/// Nanoseconds, as Prometheus counts them.
+fn duration_ns(text: &str) -> Result<i64, String> {
+    parse_api_duration_ns(text).map_err(|_| {
+        let overflow = match parse_float(text) {
+            Ok(_) => ". It overflows int64",
+            Err(_) => "",
+        };
+        format!("cannot parse {text:?} to a valid duration{overflow}")
+    })
+}
+
+/// Whether Go's `Atoi` takes it.
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && text.parse::<i64>().is_ok()
+}
+
+fn bad_range(error: RangeError) -> HttpResponse {
+    HttpResponse::error(400, "bad_data", &format!("{error}"))
 }
 
 fn invalid(name: &'static str) -> impl Fn(String) -> HttpResponse {
@@ -171,14 +292,24 @@ mod tests {
             (ask.time, ask.timeout),
             (Some(UnixMillis(1_500)), Some(Duration::from_secs(120)))
         );
-        assert_eq!(ask.extra, vec![("limit".into(), "3".into())]);
+        let extra = [("limit", "3"), ("timeout", "2m")];
+        assert_eq!(
+            ask.extra,
+            extra.map(|(name, value)| (name.into(), value.into()))
+        );
     }
 
     #[test]
     fn a_wrong_parameter_is_refused_in_prometheus_words() {
         let time = ask("/api/v1/query?query=up&time=abc").unwrap_err();
         assert!(time.contains(r#"invalid parameter \"time\": Invalid time value for 'time': cannot parse \"abc\" to a valid timestamp"#), "{time}");
-        for wrong in ["timeout=x", "timeout=-1", "query=%zz", "query=%ff"] {
+        for wrong in [
+            "timeout=x",
+            "limit=x",
+            "lookback_delta=x",
+            "query=%zz",
+            "query=%ff",
+        ] {
             assert!(
                 ask(&format!("/api/v1/query?{wrong}"))
                     .unwrap_err()

@@ -1,7 +1,11 @@
 //! From method and path to what is asked for.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use tidegate_core::is_reading_path;
+use tidegate_wire::form::decode_form;
 
 use crate::{HttpRequest, HttpResponse};
 
@@ -20,6 +24,11 @@ pub(crate) struct Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Query,
+    QueryRange,
+    /// Another endpoint of Prometheus, by its path below `/api/v1/`.
+    Other {
+        path: String,
+    },
     BuildInfo,
     /// One template.
     Collect {
@@ -42,12 +51,38 @@ pub(crate) enum Endpoint {
     Ready,
 }
 
+/// The other endpoints of Prometheus that take a form as a body, which may be longer than a URL.
+const FORM_PATHS: [&str; 5] = [
+    "series",
+    "labels",
+    "query_exemplars",
+    "format_query",
+    "parse_query",
+];
+
+/// The first words below `/api/v1/` of what writes, or switches something.
+const WRITING: [&str; 3] = ["admin", "write", "otlp"];
+
+/// What only reads and is not served all the same, and why.
+const UNSERVED: [(&str, &str); 2] = [
+    (
+        "read",
+        "remote read is not served here, for it is no JSON: ask the source itself",
+    ),
+    (
+        "notifications/live",
+        "streams are not served here: ask the source itself, or for notifications",
+    ),
+];
+
 impl Endpoint {
-    const fn methods(&self) -> &'static str {
+    fn methods(&self) -> &'static str {
         match self {
-            Self::Query => "GET, HEAD, POST",
+            Self::Query | Self::QueryRange => "GET, HEAD, POST",
+            Self::Other { path } if FORM_PATHS.contains(&path.as_str()) => "GET, HEAD, POST",
             Self::Invalidate => "POST",
-            Self::BuildInfo
+            Self::Other { .. }
+            | Self::BuildInfo
             | Self::Collect { .. }
             | Self::CollectMany { .. }
             | Self::Record { .. }
@@ -75,13 +110,10 @@ pub(crate) fn route(request: &HttpRequest) -> Result<Route, HttpResponse> {
         }
         None => (Vec::new(), path),
     };
-    let endpoint = endpoint(path, !sources.is_empty()).ok_or_else(|| {
-        HttpResponse::error(
-            404,
-            "not_found",
-            "nothing is served under this path; the README lists what is",
-        )
-    })?;
+    let endpoint = match path.strip_prefix("/api/v1/") {
+        Some(below) => prometheus(below)?,
+        None => endpoint(path, !sources.is_empty()).ok_or_else(not_found)?,
+    };
     let methods = endpoint.methods();
     if !methods.split(", ").any(|method| method == request.method) {
         let message = "this method is not served here; see the Allow header";
@@ -95,10 +127,68 @@ pub(crate) fn route(request: &HttpRequest) -> Result<Route, HttpResponse> {
     })
 }
 
+fn not_found() -> HttpResponse {
+    let message = "nothing is served under this path; the README lists what is";
+    HttpResponse::error(404, "not_found", message)
+}
+
+/// The endpoint of the Prometheus API with this path below `/api/v1/`.
+fn prometheus(below: &str) -> Result<Endpoint, HttpResponse> {
+    match below {
+        "query" => return Ok(Endpoint::Query),
+        "query_range" => return Ok(Endpoint::QueryRange),
+        "status/buildinfo" => return Ok(Endpoint::BuildInfo),
+        _ => {}
+    }
+    if let Some((_, why)) = UNSERVED.iter().find(|(path, _)| *path == below) {
+        return Err(HttpResponse::error(404, "not_found", why));
+    }
+    let first = below.split('/').next().unwrap_or_default();
+    if WRITING.contains(&first) {
+        let message = "only what reads is served here: write to the source itself";
+        return Err(HttpResponse::error(403, "bad_data", message));
+    }
+    if let Some(name) = label_of_values(below) {
+        return label_values(name);
+    }
+    if is_reading_path(&format!("/api/v1/{below}")) {
+        Ok(Endpoint::Other { path: below.into() })
+    } else {
+        Err(not_found())
+    }
+}
+
+/// The name in `label/<name>/values`, as it stands there.
+fn label_of_values(below: &str) -> Option<&str> {
+    below.strip_prefix("label/")?.strip_suffix("/values")
+}
+
+/// A name that is no path of its own is refused as Prometheus refuses what is no label's name.
+fn label_values(name: &str) -> Result<Endpoint, HttpResponse> {
+    let decoded = percent_decode(name);
+    let path = format!("label/{decoded}/values");
+    if !decoded.contains('/') && is_reading_path(&format!("/api/v1/{path}")) {
+        return Ok(Endpoint::Other { path });
+    }
+    let message = format!("invalid label name: {decoded:?}");
+    Err(HttpResponse::error(400, "bad_data", &message))
+}
+
+/// Undoes percent escapes; what is none, or no text, stays as it is.
+fn percent_decode(text: &str) -> String {
+    // In a path a plus is a plus.
+    let plain = text
+        .replace('+', "%2B")
+        .replace('&', "%26")
+        .replace('=', "%3D");
+    match decode_form(&plain).as_deref() {
+        Ok([(decoded, _)]) => decoded.clone(),
+        _ => text.into(),
+    }
+}
+
 fn endpoint(path: &str, of_source: bool) -> Option<Endpoint> {
     match path {
-        "/api/v1/query" => Some(Endpoint::Query),
-        "/api/v1/status/buildinfo" => Some(Endpoint::BuildInfo),
         "/v1/collect" => Some(Endpoint::CollectMany { templates: None }),
         "/v1/templates" if !of_source => Some(Endpoint::Templates),
         "/v1/explain" if !of_source => Some(Endpoint::Explain),
@@ -187,8 +277,44 @@ mod tests {
     }
 
     #[test]
+    fn what_only_reads_is_passed_on_and_what_writes_is_refused() {
+        let path = |target| match at("GET", target).unwrap().endpoint {
+            Endpoint::Other { path } => path,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(path("/api/v1/rules?type=alert"), "rules");
+        assert_eq!(path("/source/a/api/v1/status/tsdb"), "status/tsdb");
+        assert_eq!(path("/api/v1/label/%6a%6Fb/values"), "label/job/values");
+        for writes in ["admin/tsdb/snapshot", "write", "otlp/v1/metrics"] {
+            assert_eq!(
+                at("POST", &format!("/api/v1/{writes}")),
+                Err(403),
+                "{writes}"
+            );
+        }
+        for unserved in ["read", "notifications/live", "", "a//b", "../x", "a%2Fb"] {
+            assert_eq!(
+                at("GET", &format!("/api/v1/{unserved}")),
+                Err(404),
+                "{unserved}"
+            );
+        }
+        for name in ["", "a b", "a%2Fb", "%zz", "..", "+", "a%26b"] {
+            assert_eq!(
+                at("GET", &format!("/api/v1/label/{name}/values")),
+                Err(400),
+                "{name}"
+            );
+        }
+        assert!(at("POST", "/api/v1/series").is_ok());
+        for (method, path) in [("POST", "metadata"), ("DELETE", "series"), ("PUT", "rules")] {
+            assert_eq!(at(method, &format!("/api/v1/{path}")), Err(405), "{path}");
+        }
+    }
+
+    #[test]
     fn what_is_not_served_is_told_from_what_is_served_otherwise() {
-        assert_eq!(at("GET", "/api/v1/write"), Err(404));
+        assert_eq!(at("GET", "/api/v2/alerts"), Err(404));
         assert_eq!(at("GET", "/v1/collect/"), Err(404));
         assert_eq!(at("GET", "/v1/collect/a/b"), Err(404));
         assert_eq!(at("DELETE", "/api/v1/query"), Err(405));

@@ -31,7 +31,8 @@ pub enum Query {
         /// Its path below `/api/v1/`: words of letters, digits, `_`, `-`, `.` and `:`, with
         /// slashes in between.
         path: String,
-        /// Its parameters. Their order is part of the question, for some endpoints heed it.
+        /// Its parameters. Their order is part of the question where answers are not kept, for
+        /// some endpoints heed it.
         params: Vec<(String, String)>,
     },
 }
@@ -87,6 +88,14 @@ impl Ask {
         })
     }
 
+    /// Asks another endpoint of the default source, by its path below `/api/v1/`.
+    pub fn endpoint(path: impl Into<String>, params: Vec<(String, String)>) -> Self {
+        Self::new(Query::Endpoint {
+            path: path.into(),
+            params,
+        })
+    }
+
     fn new(query: Query) -> Self {
         Self {
             sources: Vec::new(),
@@ -99,6 +108,12 @@ impl Ask {
             priority: Priority::Normal,
             extra: Vec::new(),
         }
+    }
+
+    /// The same ask, over these instants.
+    pub fn over(mut self, range: Range) -> Self {
+        self.range = Some(range);
+        self
     }
 
     /// The same ask, of the source `name` as well as of those named before.

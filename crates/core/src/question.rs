@@ -5,8 +5,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::time::Duration;
 
+use tidegate_wire::Shape;
 use tidegate_wire::form::encode_form;
 use tidegate_wire::number::{parse_timestamp_ms, write_timestamp_ms};
 
@@ -31,6 +33,15 @@ const TARGET_PATH: &str = "";
 
 /// Above this a form travels as a body: servers and proxies cut URLs off somewhere past 4 KiB.
 const GET_FORM_BYTES_MAX: usize = 2_048;
+
+/// The other endpoints that take a form as a body.
+const POST_PATHS: [&str; 5] = [
+    "series",
+    "labels",
+    "query_exemplars",
+    "format_query",
+    "parse_query",
+];
 
 /// The parameters of the query endpoints that an ask may pass on.
 const EXTRA_PARAMS: [&str; 4] = ["limit", "lookback_delta", "stats", "timeout"];
@@ -103,6 +114,18 @@ impl Question {
         }
     }
 
+    /// What the data of its answer is.
+    pub(crate) fn shape(&self) -> Shape {
+        match &self.subject {
+            Subject::Endpoint { path, .. } if path == "series" => Shape::Series,
+            Subject::Endpoint { path, .. } if path == "labels" || is_label_values(path) => {
+                Shape::Strings
+            }
+            Subject::Endpoint { .. } => Shape::Document,
+            Subject::Query { .. } | Subject::Target(_) => Shape::Query,
+        }
+    }
+
     /// The text of its query; empty where it is none.
     pub(crate) fn query(&self) -> &str {
         match &self.subject {
@@ -159,8 +182,16 @@ impl Question {
                 form: String::new(),
             },
             Subject::Endpoint { path, params } => {
-                let path = format!("{API_PATH}{path}");
-                request(path.into(), params.iter().map(as_strs))
+                let params = params.iter().map(as_strs);
+                let takes_post = POST_PATHS.contains(&path.as_str());
+                let request = request(format!("{API_PATH}{path}").into(), params);
+                match takes_post {
+                    true => request,
+                    false => FetchRequest {
+                        method: Method::Get,
+                        ..request
+                    },
+                }
             }
             Subject::Query { text, range, extra } => {
                 let query = ("query", text.as_str());
@@ -295,9 +326,14 @@ impl Questioner<'_> {
                 message: "it is no path of the Prometheus API that only reads".into(),
             });
         }
+        let params = if is_kept(path) {
+            canonical(params)
+        } else {
+            params.to_vec()
+        };
         let mut key = KeyBuilder::new(name, "");
         key.param("@path", path);
-        for (param, value) in params {
+        for (param, value) in &params {
             self.check_length(value)?;
             key.param(param, value);
         }
@@ -307,7 +343,7 @@ impl Questioner<'_> {
         let own_ttl = (!is_kept(path)).then_some(Duration::ZERO);
         let subject = Subject::Endpoint {
             path: path.into(),
-            params: params.to_vec(),
+            params,
         };
         Ok(self.definite(key, subject, asked, (own_ttl, None), now))
     }
@@ -357,8 +393,27 @@ impl Questioner<'_> {
 /// Whether an endpoint's answers are worth keeping: they change seldom, and every dashboard asks
 /// for them.
 fn is_kept(path: &str) -> bool {
-    let is_values = path.starts_with("label/") && path.ends_with("/values");
-    is_values || matches!(path, "series" | "labels" | "metadata")
+    is_label_values(path) || matches!(path, "series" | "labels" | "metadata")
+}
+
+/// Whether this is `label/<name>/values`.
+fn is_label_values(path: &str) -> bool {
+    let name = path
+        .strip_prefix("label/")
+        .and_then(|rest| rest.strip_suffix("/values"));
+    name.is_some_and(|name| !name.contains('/'))
+}
+
+/// The parameters of a kept endpoint in an order of their own, for it heeds none: sorted by name,
+/// the first of each name alone, and of lists (`match[]`) each value once, sorted.
+fn canonical(params: &[(String, String)]) -> Vec<(String, String)> {
+    let mut sorted = params.to_vec();
+    sorted.sort_by(|(a, x), (b, y)| {
+        let by_value = a.ends_with("[]").then(|| x.cmp(y));
+        a.cmp(b).then(by_value.unwrap_or(Ordering::Equal))
+    });
+    sorted.dedup_by(|next, kept| next.0 == kept.0 && (next.1 == kept.1 || !kept.0.ends_with("[]")));
+    sorted
 }
 
 /// The known ones, sorted, so that their order in the ask does not matter.
@@ -403,6 +458,28 @@ fn seconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_order_of_a_kept_endpoints_parameters_does_not_matter() {
+        let pairs = |text: &str| -> Vec<(String, String)> {
+            let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+            pairs
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect()
+        };
+        let told = "match[]=b&start=1&match[]=a&start=2&match[]=b&end=3";
+        assert_eq!(
+            canonical(&pairs(told)),
+            pairs("end=3&match[]=a&match[]=b&start=1")
+        );
+    }
+
+    #[test]
+    fn values_are_those_of_one_label() {
+        assert!(is_label_values("label/__name__/values"));
+        assert!(!is_label_values("label/a/b/values") && !is_label_values("label/values"));
+        assert!(is_kept("series") && is_kept("metadata") && !is_kept("rules"));
+    }
 
     #[test]
     fn a_step_is_written_in_seconds_without_loss() {

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
-pub use duration::{parse_api_duration_ms, parse_duration_ms};
+pub use duration::{parse_api_duration_ns, parse_duration_ms};
 pub use time::parse_timestamp_ms;
 pub(crate) use time::{float_seconds_ms, parse_decimal_seconds};
 

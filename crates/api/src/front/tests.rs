@@ -130,7 +130,7 @@ fn every_error_has_its_status_and_envelope() {
         ("/source/local/api/v1/query?query=sum(up)", 422, "execution"),
         ("/source/nope/api/v1/query?query=up", 404, "unknown source"),
         ("/v1/collect/nope", 404, "no template"),
-        ("/api/v1/write", 404, "not_found"),
+        ("/api/v1/write", 403, "only what reads"),
         (
             &*format!("/api/v1/query?query={}", "a".repeat(200_000)),
             414,

@@ -158,7 +158,7 @@ impl Collector {
                 let source = &self.sources[at].name;
                 let payload = match question.target() {
                     Some(_) => understand_text(source, result, now),
-                    None => understand(source, result),
+                    None => understand(source, question.shape(), result),
                 };
                 payload.map(Some)
             }

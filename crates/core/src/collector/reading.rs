@@ -3,19 +3,21 @@
 use alloc::sync::Arc;
 
 use tidegate_wire::{
-    Data, DecodeError, DecodeLimits, ExpositionFormat, QueryResponse, ScrapeLimits,
-    decode_exposition, decode_query_response,
+    Data, DecodeError, DecodeLimits, ExpositionFormat, QueryResponse, ScrapeLimits, Shape,
+    decode_exposition, decode_response,
 };
 
 use crate::{Failure, FetchError, Now, Payload, QueryError, Response};
 
-/// Reads a response in Prometheus' envelope.
+/// Reads a response in Prometheus' envelope, whose data has this shape.
 pub(super) fn understand(
     source: &Arc<str>,
+    shape: Shape,
     result: Result<Response, FetchError>,
 ) -> Result<Payload, QueryError> {
     let response = received(source, result)?;
-    match decode_query_response(response.status, &response.body, &DecodeLimits::default()) {
+    let limits = DecodeLimits::default();
+    match decode_response(response.status, &response.body, shape, &limits) {
         Ok(decoded) => Ok(Payload {
             body: Some(response.body),
             response: decoded,

@@ -50,23 +50,23 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, NumberError> {
     }
 }
 
-/// Parses what Prometheus' API takes for `step` and `timeout` into milliseconds: float seconds or a duration.
+/// Parses what Prometheus' API takes for `step` and `timeout` into nanoseconds: float seconds or a duration.
 ///
-/// Seconds are cut to whole milliseconds. They may be zero or negative, for the caller to refuse.
+/// Seconds are cut to whole nanoseconds. They may be zero or negative, for the caller to refuse; NaN
+/// comes out as zero.
 ///
 /// # Errors
 ///
-/// Neither of the two, NaN, or beyond 292 years.
-pub fn parse_api_duration_ms(text: &str) -> Result<i64, NumberError> {
+/// Neither of the two, or beyond 292 years.
+pub fn parse_api_duration_ns(text: &str) -> Result<i64, NumberError> {
     let Ok(seconds) = parse_float(text) else {
-        return parse_duration_ms(text);
+        return parse_duration_ms(text).map(|ms| ms * 1_000_000);
     };
-    // By way of nanoseconds, as Prometheus does: 1.001 must come out the same.
     let nanos = seconds * 1e9;
-    if nanos.is_nan() || nanos.abs() > (DURATION_MS_MAX * 1_000_000) as f64 {
+    if nanos.abs() > i64::MAX as f64 {
         return Err(NumberError::new(text, "a duration in seconds"));
     }
-    Ok(nanos as i64 / 1_000_000)
+    Ok(nanos as i64)
 }
 
 /// Splits off one number with its unit.
@@ -130,20 +130,21 @@ mod tests {
     #[test]
     fn the_api_takes_seconds_too() {
         let cases = [
-            ("15", 15_000),
-            ("0.5", 500),
-            ("1e3", 1_000_000),
-            ("15s", 15_000),
-            ("-1", -1_000),
+            ("15", 15_000_000_000),
+            ("0.5", 500_000_000),
+            ("1e3", 1_000_000_000_000),
+            ("15s", 15_000_000_000),
+            ("-1", -1_000_000_000),
             ("0", 0),
-            ("0.0009", 0),
-            ("1.001", 1_000),
+            ("0.0000000019", 1),
+            ("1.001", 1_000_999_999),
+            ("NaN", 0),
         ];
         for (text, expected) in cases {
-            assert_eq!(parse_api_duration_ms(text), Ok(expected), "{text}");
+            assert_eq!(parse_api_duration_ns(text), Ok(expected), "{text}");
         }
-        for text in ["", "NaN", "Inf", "-Inf", "1e300", "9223372037", "abc"] {
-            assert!(parse_api_duration_ms(text).is_err(), "{text:?}");
+        for text in ["", "Inf", "-Inf", "1e300", "9223372037", "abc"] {
+            assert!(parse_api_duration_ns(text).is_err(), "{text:?}");
         }
     }
 }
