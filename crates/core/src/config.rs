@@ -169,7 +169,8 @@ pub struct SourceConfig {
     /// Up to where the ttl widens while values stand still; `None` leaves it as it is.
     pub ttl_max: Option<Duration>,
     /// Whether background fetches fall just after the source's own data can be new, learned from
-    /// when values change.
+    /// when values change; at most a fifth sooner than `fetch_interval` says, and only where that
+    /// keeps the key warm.
     pub align: bool,
     /// When a failed fetch is tried again.
     pub retry: RetryConfig,

@@ -113,10 +113,11 @@ impl ScrapeClock {
         u64::try_from(ns).ok().map(Duration::from_nanos)
     }
 
-    /// The first instant after `now_wall` just after which new data can exist: later than
-    /// `now_wall`, and by at most a period and a millisecond. `None` while the period is unknown,
-    /// when the last sample is more than 16 periods old, or dated farther ahead than that.
-    pub fn next_after(&self, now_wall: UnixMillis) -> Option<UnixMillis> {
+    /// The first instant after `earliest` just after which new data can exist: later than
+    /// `earliest`, and by at most a period and a millisecond. `None` while the period is unknown,
+    /// when the last sample is more than 16 periods old at `now_wall`, or dated farther ahead than
+    /// that.
+    pub fn next_after(&self, earliest: UnixMillis, now_wall: UnixMillis) -> Option<UnixMillis> {
         let Grid {
             span_ms,
             periods,
@@ -126,10 +127,16 @@ impl ScrapeClock {
         if since_ms.checked_abs()? > SILENT_PERIODS_MAX * span_ms / periods {
             return None;
         }
-        let since_ms = since_ms - millis(SETTLE);
-        let passed = (since_ms * periods).div_euclid(span_ms);
+        let since_ms = earliest
+            .0
+            .checked_sub(anchor_ms)?
+            .checked_sub(millis(SETTLE))?;
+        let passed = since_ms.checked_mul(periods)?.div_euclid(span_ms);
         // The point after those passed, rounded up to the millisecond.
-        let ahead_ms = ((passed + 1) * span_ms + periods - 1).div_euclid(periods);
+        let ahead_ms = (passed + 1)
+            .checked_mul(span_ms)?
+            .checked_add(periods - 1)?
+            .div_euclid(periods);
         let next_ms = anchor_ms.checked_add(millis(SETTLE) + ahead_ms)?;
         Some(UnixMillis(next_ms))
     }
@@ -307,7 +314,8 @@ mod tests {
     }
 
     fn next(clock: &ScrapeClock, now_ms: i64) -> Option<i64> {
-        clock.next_after(UnixMillis(now_ms)).map(|at| at.0)
+        let now = UnixMillis(now_ms);
+        clock.next_after(now, now).map(|at| at.0)
     }
 
     #[test]
@@ -409,6 +417,18 @@ mod tests {
     }
 
     #[test]
+    fn it_foretells_as_far_ahead_as_somebody_asks() {
+        let clock = fed((0..9).map(|k| EPOCH_MS + k * PERIOD_MS));
+        let last = EPOCH_MS + 8 * PERIOD_MS;
+        let next = |earliest, now| clock.next_after(UnixMillis(earliest), UnixMillis(now));
+        let hour = last + 240 * PERIOD_MS;
+        assert_eq!(next(hour, last), Some(UnixMillis(hour + 500)));
+        assert_eq!(next(hour + 499, last), Some(UnixMillis(hour + 500)));
+        assert_eq!(next(hour + 500, last), Some(UnixMillis(hour + 15_500)));
+        assert_eq!(next(i64::MAX, last), None);
+    }
+
+    #[test]
     fn changes_teach_only_those_who_ask_often() {
         let seen = |every_ms: i64| {
             let mut clock = ScrapeClock::new();
@@ -458,7 +478,10 @@ mod tests {
                     clock.sampled(UnixMillis(at));
                 }
                 for now in [now, at, i64::MIN, i64::MAX] {
-                    prop_assert!(clock.next_after(UnixMillis(now)).is_none_or(|next| next.0 > now));
+                    for earliest in [now, at, i64::MIN, i64::MAX] {
+                        let next = clock.next_after(UnixMillis(earliest), UnixMillis(now));
+                        prop_assert!(next.is_none_or(|next| next.0 > earliest));
+                    }
                 }
                 prop_assert!(clock.dates.len() <= INSTANTS_MAX && clock.doubts.len() < DOUBTS_MAX);
             }

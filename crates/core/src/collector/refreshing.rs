@@ -10,7 +10,10 @@ use crate::flight::Purpose;
 use crate::question::Question;
 use crate::timers::Timer;
 use crate::tracker::{TrackId, Tracked};
-use crate::{AdaptiveTtl, BreakerState, Fingerprint, Instant, Now, Payload, Priority, UnixMillis};
+use crate::{
+    AdaptiveTtl, BreakerState, Fingerprint, Instant, Now, Payload, Priority, ScrapeClock,
+    UnixMillis,
+};
 
 /// A refresh comes this much before its interval ends, at random in between: so that many keys do
 /// not come at once, and that an answer whose ttl is the interval stays a hit.
@@ -171,19 +174,16 @@ impl Collector {
         };
         let source = &self.sources[tracked.source];
         let least = now.mono.since(begun.mono).max(INTERVAL_MIN);
-        let ttl = tracked
-            .ttl
-            .as_ref()
-            .map_or(Duration::ZERO, AdaptiveTtl::ttl);
-        let interval = source.settings.fetch_interval.max(ttl);
-        let aligned = tracked
-            .clock
-            .as_ref()
-            .and_then(|clock| clock.next_after(now.wall));
-        let wait = match aligned {
-            Some(at) => at.since(now.wall).min(interval),
-            None => self.random.jittered(interval, EARLY.0, EARLY.1),
-        };
+        let adapted = tracked.ttl.as_ref().map(AdaptiveTtl::ttl);
+        let interval = source
+            .settings
+            .fetch_interval
+            .max(adapted.unwrap_or_default());
+        let believed = adapted.unwrap_or(tracked.question.ttl);
+        let clock = tracked.clock.as_ref();
+        let wait = clock
+            .and_then(|clock| aligned(clock, interval, believed, now))
+            .unwrap_or_else(|| self.random.jittered(interval, EARLY.0, EARLY.1));
         self.set_due(id, now.mono + wait.max(least));
     }
 
@@ -215,5 +215,89 @@ impl Collector {
             self.timers.clear(former, Timer::Refresh(id));
         }
         self.timers.set(due, Timer::Refresh(id));
+    }
+}
+
+/// How long a key waits that is to be fetched just after new data can exist: until then, or in
+/// equal steps that lead there. No step is shorter than four fifths of the interval, and none
+/// longer than the interval or than the last answer is `believed`, so that the key stays warm.
+fn aligned(
+    clock: &ScrapeClock,
+    interval: Duration,
+    believed: Duration,
+    now: Now,
+) -> Option<Duration> {
+    /// Instants that are looked at. Five steps fit to whatever is five intervals ahead, and sooner
+    /// than that there are not as many, or the first fits.
+    const AHEAD_MAX: usize = 32;
+    let least = interval / 5 * 4;
+    let most = interval.max(believed).max(INTERVAL_MIN);
+    let least_ms = i64::try_from(least.as_millis()).ok()?;
+    // A millisecond before, so that the soonest itself will do.
+    let mut after = UnixMillis(now.wall.0.checked_add(least_ms)?.checked_sub(1)?);
+    for _ in 0..AHEAD_MAX {
+        after = clock.next_after(after, now.wall)?;
+        let ahead = after.since(now.wall);
+        let steps = ahead.as_nanos().div_ceil(most.as_nanos());
+        let step = ahead / u32::try_from(steps.max(1)).ok()?;
+        if step >= least {
+            return Some(step);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long a key waits `since_ms` after a scrape, in milliseconds, where scrapes come every
+    /// `period_s`.
+    fn waits_ms(since_ms: i64, period_s: i64, interval_s: u64, believed_s: u64) -> u128 {
+        let mut clock = ScrapeClock::new();
+        (0..9).for_each(|k| clock.sampled(UnixMillis(k * period_s * 1_000)));
+        let now = Now {
+            mono: Instant::ZERO,
+            wall: UnixMillis(8 * period_s * 1_000 + 500 + since_ms),
+        };
+        let seconds = Duration::from_secs;
+        let wait = aligned(&clock, seconds(interval_s), seconds(believed_s), now);
+        wait.expect("there is a way").as_millis()
+    }
+
+    #[test]
+    fn new_data_that_comes_oftener_than_wanted_is_left_out() {
+        assert_eq!(waits_ms(0, 15, 30, 30), 30_000);
+        assert_eq!(waits_ms(0, 15, 15, 15), 15_000);
+        assert_eq!(waits_ms(0, 7, 30, 30), 28_000);
+        assert_eq!(waits_ms(0, 1, 30, 30), 24_000);
+    }
+
+    #[test]
+    fn a_key_is_kept_warm_until_its_data_can_be_new() {
+        assert_eq!(waits_ms(0, 60, 30, 30), 30_000);
+        assert_eq!(waits_ms(0, 60, 30, 60), 60_000);
+        assert_eq!(waits_ms(0, 15, 5, 30), 15_000);
+    }
+
+    #[test]
+    fn where_no_instant_fits_the_interval_steps_lead_to_one_that_does() {
+        // 20 s would be too soon, and at 40 s the last answer is no hit any more.
+        assert_eq!(waits_ms(0, 20, 30, 30), 30_000);
+        assert_eq!(waits_ms(0, 50, 40, 0), 33_333);
+        assert_eq!(waits_ms(12_500, 15, 15, 15), 12_500);
+        for since_ms in (0..60_000).step_by(100) {
+            for (period_s, interval_s) in [(15, 30), (20, 30), (60, 30), (60, 59), (599, 7)] {
+                let wait_ms = waits_ms(since_ms, period_s, interval_s, 0);
+                let interval_ms = u128::from(interval_s) * 1_000;
+                assert!((interval_ms * 4 / 5..=interval_ms).contains(&wait_ms));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_aligned_to_a_clock_that_knows_nothing() {
+        let never = aligned(&ScrapeClock::new(), INTERVAL_MIN, INTERVAL_MIN, Now::ZERO);
+        assert_eq!(never, None);
     }
 }
