@@ -14,20 +14,21 @@
 //!
 //! ```text
 //! values   = count:varint block*                     blocks of 512, the last one of what is left
-//! block    = head:byte first:signed factor:varint base:signed [slope:signed] width:byte packed
-//!            [patches] [outliers]
+//! block    = head:byte integers [outliers]
 //!   head     bits 0–3  places, 0 to 14; 15: the integers are bits of doubles
 //!            bits 4–5  order: 0 the numbers, 1 their steps, 2 the steps of the steps
 //!            bit  6    outliers follow
 //!            bit  7    0
+//! integers = first:signed factor:varint base:signed [slope:signed] width:byte packed [patches]
 //!   slope    of order 2: the first step
 //!   width    bits 0–6  0 to 64; bit 7: patches follow
 //!   packed   a number of `width` bits for each value. The first (of order 2, the first two) is 0 and means nothing
-//! patches  = count:varint near:byte high:byte distance:packed(near) excess:packed(high)
+//! patches  = count:varint distance:list excess:list
 //!   distance from the place behind the patch before; excess, zigzag, is added `width` bits higher
-//! outliers = count:varint near:byte distance:packed(near) double*
+//! outliers = count:varint distance:list double*
 //!   double   eight bytes, little-endian
 //!
+//! list     = width:byte packed                      of as many numbers as the count before says
 //! varint   = seven bits a byte, lowest first, the top bit set in all but the last byte
 //! signed   = varint of the zigzag form: 0, −1, 1, −2 are 0, 1, 2, 3
 //!
@@ -36,7 +37,8 @@
 //!                   2:  y[0] = 0, step[1] = slope, step[i] = step[i−1] + base + packed[i]
 //!
 //! packed:  512 numbers lie in eight lanes of 64-bit little-endian words, word 8·k + l the k-th of lane l; number i is
-//!          in lane i mod 8, at bit (i div 8)·width of it. Fewer lie in one lane, cut off behind the last bit's byte.
+//!          in lane i mod 8, at bit (i div 8)·width of it. Fewer, and lists of any length, lie in one lane, cut off
+//!          behind the byte of the last bit.
 //! ```
 //!
 //! All arithmetic on integers wraps. The bytes are the same on every target.

@@ -1,5 +1,7 @@
 //! Decimals: values that are an integer over a power of ten, as nearly all that people measure are.
 
+use alloc::vec::Vec;
+
 use super::packing::BLOCK;
 
 /// The powers of ten by which values are scaled; a double has no more decimals in it.
@@ -142,17 +144,13 @@ fn scale_all(values: &[f64], places: u8, integers: &mut [i64]) -> bool {
     differ == 0
 }
 
-/// The values that these integers are over `10^places`, at most [`PLACES_MAX`].
-pub(super) fn unscale(integers: &[u64], places: u8, values: &mut [f64]) {
+/// Appends the values that these integers are over `10^places`, at most [`PLACES_MAX`].
+pub(super) fn unscale(integers: &[u64], places: u8, values: &mut Vec<f64>) {
     let scale = SCALES[usize::from(places)];
     let shifted = |integer: u64| f64::from_bits(integer.wrapping_add(SHIFTER_BITS)) - SHIFTER;
     if places == 0 {
-        for (value, &integer) in values.iter_mut().zip(integers) {
-            *value = shifted(integer);
-        }
+        values.extend(integers.iter().map(|&integer| shifted(integer)));
     } else {
-        for (value, &integer) in values.iter_mut().zip(integers) {
-            *value = shifted(integer) / scale;
-        }
+        values.extend(integers.iter().map(|&integer| shifted(integer) / scale));
     }
 }

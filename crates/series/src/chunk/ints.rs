@@ -7,11 +7,11 @@
 
 use alloc::vec::Vec;
 
-use super::packing::{BLOCK, bits_of, pack, unpack};
+use super::packing::{BLOCK, bits_of, mask, pack, read_list, unpack, write_list};
 use super::reader::{Reader, unzigzag, write_signed, write_varint, zigzag};
 use crate::error::ChunkError;
 
-/// How often steps are taken before packing.
+/// How many orders of steps there are: none, once, twice.
 const ORDERS: usize = 3;
 
 /// On how many numbers the order is chosen.
@@ -21,29 +21,29 @@ const SAMPLES: usize = 32;
 const PATCHED: u8 = 0x80;
 
 /// How a block is packed, and how many bits that is about to take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Plan {
     order: usize,
     base: i64,
     width: u32,
     patches: usize,
-    bits: u32,
+    bits: usize,
 }
 
-/// Appends the block, of 1 to [`BLOCK`] numbers, and says in which order; `numbers` is used up as scratch.
+/// Appends the block, of 1 to [`BLOCK`] numbers, and says of which order it is; `numbers` is used up as scratch.
 pub(super) fn encode(numbers: &mut [i64], out: &mut Vec<u8>) -> u8 {
     let first = numbers[0];
     let factor = take_out(numbers, first);
-    let plan = plan(numbers);
+    let slope = numbers.get(1).copied().unwrap_or(0);
+    let mut steps = [0; BLOCK];
+    let steps = &mut steps[..numbers.len()];
+    let plan = plan(numbers, steps);
     write_signed(first, out);
     write_varint(factor, out);
     write_signed(plan.base, out);
     if plan.order == 2 {
-        write_signed(numbers.get(1).copied().unwrap_or(0), out);
+        write_signed(slope, out);
     }
-    let mut steps = [0; BLOCK];
-    let steps = &mut steps[..numbers.len()];
-    steps_of(numbers, plan.order, steps);
     for fill in steps.iter_mut().take(plan.order) {
         *fill = plan.base;
     }
@@ -79,15 +79,11 @@ fn take_out(numbers: &mut [i64], first: i64) -> u64 {
 /// The largest factor common to all but the powers of two, or 1. Most blocks have none, which a few numbers tell.
 fn odd_factor(numbers: &[i64]) -> i64 {
     let mut factor = 0;
-    for &number in numbers.iter().step_by(numbers.len().div_ceil(SAMPLES)) {
-        factor = gcd(factor, number.unsigned_abs());
-        if factor == 1 {
-            return 1;
-        }
-    }
-    for &number in numbers {
-        if factor == 0 || number.unsigned_abs() % factor != 0 {
-            factor = gcd(factor, number.unsigned_abs());
+    let sampled = numbers.iter().step_by(numbers.len().div_ceil(SAMPLES));
+    for &number in sampled.chain(numbers) {
+        let number = number.unsigned_abs();
+        if factor == 0 || number % factor != 0 {
+            factor = gcd(factor, number);
         }
         if factor == 1 {
             return 1;
@@ -103,39 +99,57 @@ const fn gcd(mut a: u64, mut b: u64) -> u64 {
     a
 }
 
-/// The steps of this order; the first `order` are no steps and stay as they come.
-fn steps_of(numbers: &[i64], order: usize, steps: &mut [i64]) {
-    steps.copy_from_slice(numbers);
-    for _ in 0..order {
-        for i in (1..steps.len()).rev() {
-            steps[i] = steps[i].wrapping_sub(steps[i - 1]);
-        }
-    }
-}
-
-/// Chooses the order by a few numbers, and by all of them where those do not decide.
-fn plan(numbers: &[i64]) -> Plan {
+/// Chooses the order by a few numbers, and by all of them where those do not decide. Leaves the chosen steps in
+/// `steps`, of which the first `order` mean nothing.
+fn plan(numbers: &[i64], steps: &mut [i64]) -> Plan {
     let scores = scores(numbers);
-    let best = scores.into_iter().min().unwrap_or(0);
-    let mut steps = [0; BLOCK];
-    let steps = &mut steps[..numbers.len()];
-    let mut plan: Option<Plan> = None;
-    for (order, score) in scores.into_iter().enumerate() {
-        // Half a bit a number is what the samples may be wrong by.
-        if score <= best + SAMPLES as u32 / 2 {
-            steps_of(numbers, order, steps);
-            let own = fit(&steps[order.min(numbers.len())..], order);
-            plan = plan.filter(|plan| plan.bits <= own.bits).or(Some(own));
+    let best = scores.iter().map(|score| score.0).min().unwrap_or(0);
+    // A quarter of a bit a number is what the samples may well be wrong by. Steps of steps are rarely the best, and
+    // never where steps are as good.
+    let worth = |order: usize| {
+        scores[order].0 <= best + SAMPLES / 4 && (order < 2 || scores[2].0 < scores[1].0)
+    };
+    let mut plan = None;
+    for order in (0..ORDERS).filter(|&order| worth(order)) {
+        steps_of(numbers, order, steps);
+        let own = fit(steps.get(order..).unwrap_or_default(), scores[order].1);
+        if plan.is_none_or(|plan: Plan| own.bits < plan.bits) {
+            plan = Some(Plan { order, ..own });
         }
     }
-    plan.unwrap_or_else(|| fit(numbers, 0))
+    let plan = plan.unwrap_or_default();
+    if (plan.order + 1..ORDERS).any(worth) {
+        steps_of(numbers, plan.order, steps);
+    }
+    plan
 }
 
-/// For each order how many bits the sampled steps take, told from their median.
-fn scores(numbers: &[i64]) -> [u32; ORDERS] {
+/// The steps of this order; the first `order` are none and mean nothing.
+fn steps_of(numbers: &[i64], order: usize, steps: &mut [i64]) {
+    let Some(steps) = steps.get_mut(order..) else {
+        return;
+    };
+    match order {
+        0 => steps.copy_from_slice(numbers),
+        1 => {
+            for ((step, &a), &b) in steps.iter_mut().zip(numbers).zip(&numbers[1..]) {
+                *step = b.wrapping_sub(a);
+            }
+        }
+        _ => {
+            let before = numbers.iter().zip(&numbers[1..]);
+            for ((step, (&a, &b)), &c) in steps.iter_mut().zip(before).zip(&numbers[2..]) {
+                *step = c.wrapping_sub(b).wrapping_sub(b.wrapping_sub(a));
+            }
+        }
+    }
+}
+
+/// For each order how many bits the sampled steps take, told from their median, and the median.
+fn scores(numbers: &[i64]) -> [(usize, i64); ORDERS] {
     let mut sampled = [[0_i64; SAMPLES]; ORDERS];
     let Some(last) = numbers.len().checked_sub(ORDERS) else {
-        return [0; ORDERS];
+        return [(0, 0); ORDERS];
     };
     let [own, steps, bends] = &mut sampled;
     for (nth, own) in own.iter_mut().enumerate() {
@@ -146,121 +160,132 @@ fn scores(numbers: &[i64]) -> [u32; ORDERS] {
         bends[nth] = steps[nth].wrapping_sub(b.wrapping_sub(a));
     }
     sampled.map(|mut steps| {
-        let (_, median, _) = steps.select_nth_unstable(SAMPLES / 2);
-        let median = *median;
-        let spread = |&step: &i64| bits_of(zigzag(step.wrapping_sub(median)));
-        steps.iter().map(spread).sum()
+        let median = *steps.select_nth_unstable(SAMPLES / 2).1;
+        let length = |&step: &i64| bits_of(zigzag(step.wrapping_sub(median))) as usize;
+        (steps.iter().map(length).sum(), median)
     })
 }
 
-/// The cheapest base and width for these steps: upwards from the least one, or around the middle.
-fn fit(steps: &[i64], order: usize) -> Plan {
-    let mut plan = Plan {
-        order,
-        base: 0,
-        width: 0,
-        patches: 0,
-        bits: 0,
-    };
+/// How often each length was seen, by [`slot`]. In two halves, as neighbours often have the same length and the second
+/// addition to one number would wait for the first.
+type Lengths = [[u16; SLOTS]; 2];
+
+/// As many as take the exponents of all lengths apart.
+const SLOTS: usize = 128;
+
+/// Where a number of this zigzag form's length is counted: at its exponent as a double, which is quicker than counting
+/// zeros where a processor has no instruction for that. A quarter more tells 0 and −1 apart. A number past 2⁵³ may be
+/// rounded up, and is then told a bit longer than it is.
+const fn slot(number: i64) -> usize {
+    ((number as f64 + 0.25).to_bits() >> 52) as usize % SLOTS
+}
+
+/// The slot of the numbers whose zigzag form has this many bits.
+const fn slot_of(length: usize) -> usize {
+    ((0.25_f64.to_bits() >> 52) as usize + length) % SLOTS
+}
+
+/// The cheapest base and width for these steps: upwards from the least one, or around the median.
+fn fit(steps: &[i64], median: i64) -> Plan {
     let Some(&least) = steps.iter().min() else {
-        return plan;
+        return Plan::default();
     };
-    plan.base = least;
-    let mut upwards = [0_u32; 65];
-    for step in steps {
-        upwards[bits_of(step.wrapping_sub(least) as u64) as usize] += 1;
+    let (mut upwards, mut around) = ([[0; SLOTS]; 2], [[0; SLOTS]; 2]);
+    let mut seen = 0;
+    let mut count = |nth: usize, step: i64| {
+        let up: i64 = step.wrapping_sub(least);
+        seen |= up;
+        upwards[nth][slot(up)] += 1;
+        around[nth][slot(step.wrapping_sub(median))] += 1;
+    };
+    let (pairs, rest) = steps.as_chunks::<2>();
+    for &[even, odd] in pairs {
+        count(0, even);
+        count(1, odd);
     }
-    narrowest(&upwards, steps.len(), &mut plan);
-    if plan.bits == 0 {
-        return plan;
+    for &last in rest {
+        count(0, last);
     }
-    let middle = middle(steps);
-    let mut around = [0_u32; 65];
-    for step in steps {
-        around[bits_of(zigzag(step.wrapping_sub(middle))) as usize] += 1;
+    // As nothing of it is negative, its zigzag form is a bit longer than it is.
+    let upwards = (seen >= 0).then(|| narrowest(&upwards, steps.len(), 1));
+    let around = narrowest(&around, steps.len(), 0);
+    match upwards {
+        Some(upwards) if upwards.bits <= around.bits => Plan {
+            base: least,
+            ..upwards
+        },
+        _ => Plan {
+            base: median.wrapping_sub((mask(around.width) / 2 + around.width.min(1) as u64) as i64),
+            ..around
+        },
     }
-    let mut centred = plan;
-    narrowest(&around, steps.len(), &mut centred);
-    if centred.bits < plan.bits {
-        let half = if centred.width == 0 {
-            0
-        } else {
-            1_i64 << (centred.width - 1)
-        };
-        centred.base = middle.wrapping_sub(half);
-        return centred;
-    }
-    plan
 }
 
-/// The median of a few.
-fn middle(steps: &[i64]) -> i64 {
-    let mut sampled = [0; SAMPLES];
-    for (nth, sample) in sampled.iter_mut().enumerate() {
-        *sample = steps[nth * (steps.len() - 1) / (SAMPLES - 1)];
-    }
-    *sampled.select_nth_unstable(SAMPLES / 2).1
-}
-
-/// The cheapest width, given how many steps have how many bits.
-fn narrowest(lengths: &[u32; 65], count: usize, plan: &mut Plan) {
-    let longest = lengths.iter().rposition(|&count| count > 0).unwrap_or(0);
-    plan.width = longest as u32;
-    plan.bits = (longest * count) as u32;
-    plan.patches = 0;
-    let mut patches = 0;
+/// The cheapest width, given how many numbers have how many bits; `spare` of each is always 0 and not packed.
+fn narrowest(lengths: &Lengths, count: usize, spare: usize) -> Plan {
+    let counted = |width: usize| {
+        let slot = slot_of(width + spare);
+        usize::from(lengths[0][slot]) + usize::from(lengths[1][slot])
+    };
+    // Rounded up, a length may be 65.
+    let longest = (1..=65).rfind(|&width| counted(width) > 0);
+    let longest = longest.unwrap_or(0).min(64);
+    let mut plan = Plan {
+        width: longest as u32,
+        bits: longest * count,
+        ..Plan::default()
+    };
+    let mut patches = counted(65);
     for width in (0..longest).rev() {
-        patches += lengths[width + 1] as usize;
+        patches += counted(width + 1);
         // A patch has its distance from the one before, and the excess with its sign; the list has three bytes.
         let distance = bits_of((count / patches) as u64) as usize + 2;
         let each = distance.min(9) + longest - width + 1;
-        let bits = (width * count + patches * each + 24) as u32;
+        let bits = width * count + patches * each + 24;
         if bits < plan.bits {
             (plan.width, plan.bits, plan.patches) = (width as u32, bits, patches);
         }
     }
+    plan
 }
 
 fn write_steps(steps: &[i64], plan: Plan, out: &mut Vec<u8>) {
-    let width = plan.width;
-    let mut packed = [0; BLOCK];
-    let packed = &mut packed[..steps.len()];
-    let mask = if width == 0 {
-        0
-    } else {
-        u64::MAX >> (64 - width)
-    };
-    for (packed, step) in packed.iter_mut().zip(steps) {
-        *packed = step.wrapping_sub(plan.base) as u64 & mask;
-    }
     let flag = if plan.patches > 0 { PATCHED } else { 0 };
-    out.push(width as u8 | flag);
-    pack(packed, width, out);
+    out.push(plan.width as u8 | flag);
+    let mut numbers = [0; BLOCK];
+    let numbers = &mut numbers[..steps.len()];
+    let mask = mask(plan.width);
+    for (number, step) in numbers.iter_mut().zip(steps) {
+        *number = step.wrapping_sub(plan.base) as u64 & mask;
+    }
+    pack(numbers, plan.width, out);
     if plan.patches > 0 {
-        write_patches(steps, plan, out);
+        write_patches(steps, plan, numbers, out);
     }
 }
 
-fn write_patches(steps: &[i64], plan: Plan, out: &mut Vec<u8>) {
-    let (mut distances, mut excesses) = ([0; BLOCK], [0; BLOCK]);
-    let (mut count, mut next) = (0, 0);
-    for (at, step) in steps.iter().enumerate() {
-        // Fewer than 64 bits: at 64 nothing is left to patch.
-        let excess = step.wrapping_sub(plan.base) >> plan.width;
-        if excess != 0 {
-            distances[count] = (at - next) as u64;
-            excesses[count] = zigzag(excess);
-            (count, next) = (count + 1, at + 1);
-        }
+/// Appends what the steps have beyond the width, by way of `list`, which is as long as they.
+fn write_patches(steps: &[i64], plan: Plan, list: &mut [u64], out: &mut Vec<u8>) {
+    // The width is below 64: at that nothing is left to patch.
+    let excess = |step: i64| zigzag(step.wrapping_sub(plan.base) >> plan.width);
+    let (mut places, mut count) = ([0_u16; BLOCK], 0);
+    for (at, &step) in steps.iter().enumerate() {
+        // Without a branch, as none would be foreseen.
+        places[count] = at as u16;
+        count += usize::from(excess(step) != 0);
     }
-    let widest = |numbers: &[u64]| numbers.iter().map(|&number| bits_of(number)).max();
-    let near = widest(&distances[..count]).unwrap_or(0);
-    let high = widest(&excesses[..count]).unwrap_or(0);
+    let (places, list) = (&places[..count], &mut list[..count]);
+    let mut next = 0;
+    for (distance, &place) in list.iter_mut().zip(places) {
+        *distance = u64::from(place - next);
+        next = place + 1;
+    }
     write_varint(count as u64, out);
-    out.push(near as u8);
-    out.push(high as u8);
-    pack(&distances[..count], near, out);
-    pack(&excesses[..count], high, out);
+    write_list(list, out);
+    for (listed, &place) in list.iter_mut().zip(places) {
+        *listed = excess(steps[usize::from(place)]);
+    }
+    write_list(list, out);
 }
 
 /// Reads a block of this order into `numbers`, as many as it has room for: 1 to [`BLOCK`].
@@ -271,11 +296,10 @@ pub(super) fn decode(
 ) -> Result<(), ChunkError> {
     let first = reader.signed()? as u64;
     let factor = reader.varint()?;
-    let base = reader.signed()? as u64;
-    let slope = if order == 2 {
-        reader.signed()? as u64
-    } else {
-        0
+    let base = (reader.signed()? as u64).wrapping_mul(factor);
+    let slope = match order {
+        2 => (reader.signed()? as u64).wrapping_mul(factor),
+        _ => 0,
     };
     let head = reader.byte()?;
     let width = u32::from(head & !PATCHED);
@@ -286,15 +310,12 @@ pub(super) fn decode(
     if head & PATCHED != 0 {
         patch(reader, width, numbers)?;
     }
-    add_up(numbers, order, base, slope);
     if factor != 1 {
         for number in numbers.iter_mut() {
             *number = number.wrapping_mul(factor);
         }
     }
-    for number in numbers.iter_mut() {
-        *number = number.wrapping_add(first);
-    }
+    add_up(numbers, order, [first, base, slope]);
     Ok(())
 }
 
@@ -303,37 +324,30 @@ fn patch(reader: &mut Reader<'_>, width: u32, numbers: &mut [u64]) -> Result<(),
     if count > numbers.len() as u64 || width >= u64::BITS {
         return Err(reader.invalid());
     }
-    let count = count as usize;
-    let (near, high) = (u32::from(reader.byte()?), u32::from(reader.byte()?));
-    if near > u64::BITS || high > u64::BITS {
-        return Err(reader.invalid());
-    }
-    let (mut distances, mut excesses) = ([0; BLOCK], [0; BLOCK]);
-    unpack(reader, near, &mut distances[..count])?;
-    unpack(reader, high, &mut excesses[..count])?;
-    let mut next = 0_u64;
-    for (distance, excess) in distances.iter().zip(excesses).take(count) {
-        let at = next.saturating_add(*distance);
-        let Some(number) = numbers.get_mut(at.min(BLOCK as u64) as usize) else {
-            return Err(reader.invalid());
-        };
+    let distances = read_list(reader, count as usize)?;
+    let excesses = read_list(reader, count as usize)?;
+    let mut rest = numbers.iter_mut();
+    for (distance, excess) in distances.zip(excesses) {
+        // Past the end on every target, where it is past what a `usize` holds.
+        let distance = usize::try_from(distance).unwrap_or(BLOCK);
+        let number = rest.nth(distance).ok_or_else(|| reader.invalid())?;
         *number = number.wrapping_add((unzigzag(excess) as u64) << width);
-        next = at + 1;
     }
     Ok(())
 }
 
-/// Turns packed steps into what they are the steps of.
-fn add_up(numbers: &mut [u64], order: u8, base: u64, slope: u64) {
+/// Turns steps less their base into what they are the steps of, from `first` on.
+fn add_up(numbers: &mut [u64], order: u8, [first, base, slope]: [u64; 3]) {
     match order {
         0 => {
+            let base = base.wrapping_add(first);
             for number in numbers.iter_mut() {
                 *number = number.wrapping_add(base);
             }
         }
         1 => {
             // The first step only fills its place.
-            let mut sum = base.wrapping_neg();
+            let mut sum = first.wrapping_sub(base);
             for number in numbers.iter_mut() {
                 sum = sum.wrapping_add(number.wrapping_add(base));
                 *number = sum;
@@ -342,12 +356,69 @@ fn add_up(numbers: &mut [u64], order: u8, base: u64, slope: u64) {
         _ => {
             // The first two do.
             let mut step = slope.wrapping_sub(base.wrapping_mul(2));
-            let mut sum = base.wrapping_sub(slope);
+            let mut sum = first.wrapping_add(base).wrapping_sub(slope);
             for number in numbers.iter_mut() {
                 step = step.wrapping_add(number.wrapping_add(base));
                 sum = sum.wrapping_add(step);
                 *number = sum;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn comes_back(numbers: &[i64]) -> usize {
+        let mut bytes = Vec::new();
+        let order = encode(&mut numbers.to_vec(), &mut bytes);
+        let mut back = alloc::vec![7; numbers.len()];
+        let mut reader = Reader::new(&bytes);
+        decode(&mut reader, order, &mut back).unwrap();
+        assert_eq!(reader.finish(), Ok(()));
+        let back: Vec<i64> = back.into_iter().map(|number| number as i64).collect();
+        assert_eq!(back, numbers);
+        bytes.len()
+    }
+
+    #[test]
+    fn the_ends_of_the_range_come_back() {
+        let ends = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
+        for a in ends {
+            comes_back(&[a]);
+            for b in ends {
+                comes_back(&[a, b]);
+                let mut numbers = [a; BLOCK];
+                numbers[7] = b;
+                comes_back(&numbers);
+                for (nth, number) in numbers.iter_mut().enumerate() {
+                    *number = if nth % 3 == 0 { a } else { b };
+                }
+                comes_back(&numbers);
+            }
+        }
+    }
+
+    #[test]
+    fn a_common_factor_and_a_few_far_ones_cost_little() {
+        let mut numbers: Vec<i64> = (0..512_i64).map(|nth| nth * nth % 16 * 12_288).collect();
+        assert!(comes_back(&numbers) < 512 * 4 / 8 + 20);
+        numbers[100] = 12_288 << 30;
+        numbers[400] = -(12_288 << 30);
+        assert!(comes_back(&numbers) < 512 * 4 / 8 + 50);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_of_any_spread_come_back(
+            numbers in prop::collection::vec((any::<i64>(), 0_u32..64), 1..=BLOCK),
+            common in 0_u32..64,
+            rare in any::<bool>(),
+        ) {
+            let shifted = |&(number, own): &(i64, u32)| number >> if rare && own > 2 { common } else { own };
+            comes_back(&numbers.iter().map(shifted).collect::<Vec<_>>());
         }
     }
 }

@@ -13,48 +13,67 @@ use crate::error::ChunkError;
 pub(super) const BLOCK: usize = 512;
 
 const LANES: usize = 8;
-const ROWS: usize = BLOCK / LANES;
-
-/// The words of the widest block, and behind each lane one more to read past the end of.
-const WORDS: usize = BLOCK + LANES;
-
 /// How many bits the number takes; none for 0.
 pub(super) const fn bits_of(number: u64) -> u32 {
     u64::BITS - number.leading_zeros()
 }
 
-/// Appends the numbers, of which each has at most `width` bits (0 to 64).
-pub(super) fn pack(numbers: &[u64], width: u32, out: &mut Vec<u8>) {
-    let mut words = [0; WORDS];
-    if numbers.len() == BLOCK {
-        pack_lanes::<LANES>(numbers, width, &mut words);
-    } else {
-        pack_lanes::<1>(numbers, width, &mut words);
+/// All ones in the lowest `width` bits, 0 to 64.
+pub(super) const fn mask(width: u32) -> u64 {
+    match width {
+        0 => 0,
+        _ => u64::MAX >> (64 - width),
     }
-    let start = out.len();
-    let bytes = packed_bytes(numbers.len(), width);
-    let words = &words[..bytes.div_ceil(8)];
-    out.reserve(words.len() * 8);
-    for word in words {
-        out.extend_from_slice(&word.to_le_bytes());
-    }
-    out.truncate(start + bytes);
 }
 
-fn pack_lanes<const LANES: usize>(numbers: &[u64], width: u32, words: &mut [u64; WORDS]) {
+/// Appends the numbers, of which each has at most `width` bits (0 to 64).
+pub(super) fn pack(numbers: &[u64], width: u32, out: &mut Vec<u8>) {
+    out.reserve(packed_bytes(numbers.len(), width));
     if width == 0 {
         return;
     }
-    let mut bit = 0;
-    for row in numbers.chunks(LANES) {
-        let (word, shift) = (bit / 64 * LANES, bit as u32 % 64);
-        for (lane, &number) in row.iter().enumerate() {
-            words[word + lane] |= number << shift;
-            // Twice, as a shift by all 64 bits is none.
-            words[word + LANES + lane] |= number >> 1 >> (63 - shift);
-        }
-        bit += width as usize;
+    if numbers.len() == BLOCK {
+        pack_block(numbers, width, out);
+    } else {
+        pack_lane(numbers, width, out);
     }
+}
+
+fn pack_block(numbers: &[u64], width: u32, out: &mut Vec<u8>) {
+    let (rows, _) = numbers.as_chunks::<LANES>();
+    let mut words = [0_u64; LANES];
+    let mut shift = 0;
+    for row in rows {
+        for lane in 0..LANES {
+            words[lane] |= row[lane] << shift;
+        }
+        shift += width;
+        if shift >= u64::BITS {
+            let mut bytes = [[0; 8]; LANES];
+            shift -= u64::BITS;
+            for lane in 0..LANES {
+                bytes[lane] = words[lane].to_le_bytes();
+                // Twice, as a shift by all 64 bits is none.
+                words[lane] = row[lane] >> 1 >> (width - shift - 1);
+            }
+            out.extend_from_slice(bytes.as_flattened());
+        }
+    }
+}
+
+fn pack_lane(numbers: &[u64], width: u32, out: &mut Vec<u8>) {
+    let (mut word, mut shift) = (0_u64, 0);
+    for &number in numbers {
+        word |= number << shift;
+        shift += width;
+        if shift >= u64::BITS {
+            out.extend_from_slice(&word.to_le_bytes());
+            shift -= u64::BITS;
+            word = number >> 1 >> (width - shift - 1);
+        }
+    }
+    let bytes = shift.div_ceil(8) as usize;
+    out.extend_from_slice(&word.to_le_bytes()[..bytes]);
 }
 
 /// Reads as many numbers as `numbers` has room for; any `width` up to 64.
@@ -66,49 +85,76 @@ pub(super) fn unpack(
     let bytes = reader.take(packed_bytes(numbers.len(), width))?;
     if width == 0 {
         numbers.fill(0);
-        return Ok(());
-    }
-    let mut words = [0; WORDS];
-    let (whole, rest) = bytes.as_chunks::<8>();
-    for (word, bytes) in words.iter_mut().zip(whole) {
-        *word = u64::from_le_bytes(*bytes);
-    }
-    if !rest.is_empty() {
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        words[whole.len()] = u64::from_le_bytes(last);
-    }
-    if let Ok(block) = <&mut [u64; BLOCK]>::try_from(&mut *numbers) {
-        unpack_block(&words, width, block);
+    } else if let Ok(block) = <&mut [u64; BLOCK]>::try_from(&mut *numbers) {
+        unpack_block(bytes, width, block);
     } else {
-        unpack_lane(&words, width, numbers);
+        for (nth, number) in numbers.iter_mut().enumerate() {
+            *number = packed_at(bytes, width, nth);
+        }
     }
     Ok(())
 }
 
-fn unpack_block(words: &[u64; WORDS], width: u32, numbers: &mut [u64; BLOCK]) {
-    let mask = u64::MAX >> (64 - width);
+fn unpack_block(bytes: &[u8], width: u32, numbers: &mut [u64; BLOCK]) {
+    let mask = mask(width);
+    let (words, _) = bytes.as_chunks::<8>();
     let (words, _) = words.as_chunks::<LANES>();
     let (rows, _) = numbers.as_chunks_mut::<LANES>();
     let mut bit = 0;
     for row in rows {
-        let (word, shift) = (bit / 64 % ROWS, bit as u32 % 64);
-        let (low, high) = (&words[word], &words[word + 1]);
+        let (word, shift) = (bit / 64, bit as u32 % 64);
+        // Where there is no next word none of its bits are within the mask.
+        let (low, high) = (&words[word], &words[(word + 1).min(words.len() - 1)]);
         for lane in 0..LANES {
-            row[lane] = (low[lane] >> shift | high[lane] << 1 << (63 - shift)) & mask;
+            let low = u64::from_le_bytes(low[lane]) >> shift;
+            let high = u64::from_le_bytes(high[lane]) << 1 << (63 - shift);
+            row[lane] = (low | high) & mask;
         }
         bit += width as usize;
     }
 }
 
-fn unpack_lane(words: &[u64; WORDS], width: u32, numbers: &mut [u64]) {
-    let mask = u64::MAX >> (64 - width);
-    let mut bit = 0;
-    for number in numbers {
-        let (word, shift) = (bit / 64, bit as u32 % 64);
-        *number = (words[word] >> shift | words[word + 1] << 1 << (63 - shift)) & mask;
-        bit += width as usize;
+/// Appends numbers, at most [`BLOCK`], with their width before them; they lie in one lane.
+pub(super) fn write_list(numbers: &[u64], out: &mut Vec<u8>) {
+    let width = numbers.iter().map(|&number| bits_of(number)).max();
+    let width = width.unwrap_or(0);
+    out.push(width as u8);
+    pack_lane(numbers, width, out);
+}
+
+/// The list of so many numbers that comes next.
+pub(super) fn read_list<'a>(
+    reader: &mut Reader<'a>,
+    count: usize,
+) -> Result<impl Iterator<Item = u64> + use<'a>, ChunkError> {
+    let width = u32::from(reader.byte()?);
+    if width > u64::BITS {
+        return Err(reader.invalid());
     }
+    let bytes = reader.take(packed_bytes(count, width))?;
+    Ok((0..count).map(move |nth| packed_at(bytes, width, nth)))
+}
+
+/// The number at this place in one lane.
+fn packed_at(bytes: &[u8], width: u32, nth: usize) -> u64 {
+    let bit = nth * width as usize;
+    let (at, shift) = (bit / 8, bit as u32 % 8);
+    let rest = bytes.get(at..).unwrap_or_default();
+    let low = match rest.first_chunk::<8>() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            u64::from_le_bytes(word)
+        }
+    };
+    let mut number = low >> shift;
+    if shift + width > u64::BITS
+        && let Some(&high) = rest.get(8)
+    {
+        number |= u64::from(high) << (u64::BITS - shift);
+    }
+    number & mask(width)
 }
 
 /// A full block takes whole words of each lane: `width` of them, as it has 64 rows.
@@ -124,16 +170,11 @@ mod tests {
     fn every_width_and_length_comes_back() {
         for width in 0..=64_u32 {
             for count in [0, 1, 2, 7, 8, 9, 63, 64, 65, 511, 512] {
-                let mask = if width == 0 {
-                    0
-                } else {
-                    u64::MAX >> (64 - width)
-                };
                 let mut state = 0x9e37_79b9_u64;
                 let numbers: Vec<u64> = (0..count)
                     .map(|_| {
                         state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-                        (state ^ state >> 31) & mask
+                        (state ^ state >> 31) & mask(width)
                     })
                     .collect();
                 let mut bytes = Vec::new();

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::values::ENCODED_VALUES_MAX;
 use crate::error::ChunkError;
 
 /// Reads from the front; every step past the end is an error.
@@ -56,15 +57,30 @@ impl<'a> Reader<'a> {
         self.varint().map(unzigzag)
     }
 
+    /// How many numbers a column has.
+    pub(super) fn count(&mut self) -> Result<usize, ChunkError> {
+        let count = self.varint()?;
+        if count > ENCODED_VALUES_MAX as u64 {
+            return Err(ChunkError::TooMany { count });
+        }
+        Ok(count as usize)
+    }
+
+    /// Refuses bytes that are left.
+    pub(super) const fn finish(&self) -> Result<(), ChunkError> {
+        if self.position == self.bytes.len() {
+            return Ok(());
+        }
+        Err(ChunkError::TooLong {
+            bytes: self.bytes.len(),
+        })
+    }
+
     /// What is wrong with the byte just read.
     pub(super) const fn invalid(&self) -> ChunkError {
         ChunkError::Invalid {
             position: self.position.saturating_sub(1),
         }
-    }
-
-    pub(super) const fn is_at_end(&self) -> bool {
-        self.position == self.bytes.len()
     }
 }
 
@@ -101,7 +117,7 @@ mod tests {
                 write_signed(number, &mut bytes);
                 let mut reader = Reader::new(&bytes);
                 assert_eq!(reader.signed(), Ok(number));
-                assert!(reader.is_at_end());
+                assert_eq!(reader.finish(), Ok(()));
                 assert!(Reader::new(&bytes[1..]).signed() != Ok(number));
             }
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::decimal;
 use super::ints;
-use super::packing::{BLOCK, bits_of, pack, unpack};
+use super::packing::{BLOCK, read_list, write_list};
 use super::reader::{Reader, write_varint};
 use crate::error::ChunkError;
 
@@ -43,29 +43,26 @@ pub fn encode_values(values: &[f64]) -> Box<[u8]> {
 ///
 /// For bytes that [`encode_values`] did not write. Not every change of a byte can be told: some give other values.
 pub fn decode_values(bytes: &[u8], values: &mut Vec<f64>) -> Result<usize, ChunkError> {
-    let mut reader = Reader::new(bytes);
-    let count = reader.varint()?;
-    if count > ENCODED_VALUES_MAX as u64 {
-        return Err(ChunkError::TooMany { count });
-    }
-    let (start, count) = (values.len(), count as usize);
-    let mut decode = || {
-        for at in (0..count).step_by(BLOCK) {
-            let from = values.len();
-            values.resize(from + (count - at).min(BLOCK), 0.0);
-            decode_block(&mut reader, &mut values[from..])?;
-        }
-        if reader.is_at_end() {
-            Ok(count)
-        } else {
-            Err(ChunkError::TooLong { bytes: bytes.len() })
-        }
-    };
-    let outcome = decode();
+    let start = values.len();
+    let outcome = decode(bytes, values);
     if outcome.is_err() {
         values.truncate(start);
     }
     outcome
+}
+
+fn decode(bytes: &[u8], values: &mut Vec<f64>) -> Result<usize, ChunkError> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.count()?;
+    // No more at once than these bytes may well hold: their count may lie.
+    values.reserve(count.min(bytes.len().saturating_mul(BLOCK)));
+    let mut integers = [0; BLOCK];
+    for at in (0..count).step_by(BLOCK) {
+        let integers = &mut integers[..(count - at).min(BLOCK)];
+        decode_block(&mut reader, integers, values)?;
+    }
+    reader.finish()?;
+    Ok(count)
 }
 
 fn encode_block(values: &[f64], out: &mut Vec<u8>) {
@@ -98,34 +95,33 @@ fn write_outliers(values: &[f64], outliers: &[bool; BLOCK], count: usize, out: &
         *distance = (at - next) as u64;
         next = at + 1;
     }
-    let near = distances.iter().map(|&distance| bits_of(distance)).max();
-    let near = near.unwrap_or(0);
     write_varint(count as u64, out);
-    out.push(near as u8);
-    pack(&distances[..count], near, out);
+    write_list(&distances[..count], out);
     for at in positions {
         out.extend_from_slice(&values[at].to_bits().to_le_bytes());
     }
 }
 
-fn decode_block(reader: &mut Reader<'_>, values: &mut [f64]) -> Result<(), ChunkError> {
+fn decode_block(
+    reader: &mut Reader<'_>,
+    integers: &mut [u64],
+    values: &mut Vec<f64>,
+) -> Result<(), ChunkError> {
     let head = reader.byte()?;
     let (kind, order) = (head & PLACES_MASK, head >> ORDER_SHIFT & ORDER_MASK);
     if head & RESERVED != 0 || order > 2 {
         return Err(reader.invalid());
     }
-    let mut integers = [0; BLOCK];
-    let integers = &mut integers[..values.len()];
     ints::decode(reader, order, integers)?;
+    let start = values.len();
     if kind == BITS {
-        for (value, &integer) in values.iter_mut().zip(&*integers) {
-            *value = f64::from_bits(ordered(integer as i64) as u64);
-        }
+        let double = |&integer: &u64| f64::from_bits(ordered(integer as i64) as u64);
+        values.extend(integers.iter().map(double));
     } else {
         decimal::unscale(integers, kind, values);
     }
     if head & OUTLIERS != 0 {
-        read_outliers(reader, values)?;
+        read_outliers(reader, &mut values[start..])?;
     }
     Ok(())
 }
@@ -135,21 +131,12 @@ fn read_outliers(reader: &mut Reader<'_>, values: &mut [f64]) -> Result<(), Chun
     if count > values.len() as u64 {
         return Err(reader.invalid());
     }
-    let near = u32::from(reader.byte()?);
-    if near > u64::BITS {
-        return Err(reader.invalid());
-    }
-    let mut distances = [0; BLOCK];
-    let distances = &mut distances[..count as usize];
-    unpack(reader, near, distances)?;
-    let mut next = 0_u64;
-    for &mut distance in distances {
-        let at = next.saturating_add(distance);
-        let Some(value) = values.get_mut(at.min(BLOCK as u64) as usize) else {
-            return Err(reader.invalid());
-        };
+    let distances = read_list(reader, count as usize)?;
+    let mut rest = values.iter_mut();
+    for distance in distances {
+        let distance = usize::try_from(distance).unwrap_or(BLOCK);
+        let value = rest.nth(distance).ok_or_else(|| reader.invalid())?;
         *value = f64::from_bits(reader.word()?);
-        next = at + 1;
     }
     Ok(())
 }
