@@ -13,6 +13,7 @@
 //! or two patches. So there is no form of its own for constants, for runs or for XORs.
 //!
 //! ```text
+//! times    = count:varint (order:byte integers)*     blocks as below, of Unix milliseconds
 //! values   = count:varint block*                     blocks of 512, the last one of what is left
 //! block    = head:byte integers [outliers]
 //!   head     bits 0–3  places, 0 to 14; 15: the integers are bits of doubles
@@ -47,6 +48,17 @@ mod decimal;
 mod ints;
 mod packing;
 mod reader;
+mod sealed;
+mod summary;
+mod times;
 mod values;
 
+pub(crate) use sealed::CHUNK_BYTES;
+pub use sealed::Chunk;
+pub use summary::Summary;
+pub(crate) use times::TimesPool;
+pub use times::{decode_times, encode_times};
 pub use values::{ENCODED_VALUES_MAX, decode_values, encode_values};
+
+/// How many points are sealed into one chunk of a ring: one block.
+pub(crate) const CHUNK_POINTS: usize = packing::BLOCK;

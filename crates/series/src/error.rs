@@ -182,6 +182,11 @@ pub enum AppendError {
         /// The limit.
         limit: usize,
     },
+    /// A new series would exceed [`StoreLimits::bytes_max`](crate::StoreLimits::bytes_max).
+    ByteLimit {
+        /// The limit.
+        limit: usize,
+    },
 }
 
 impl Display for AppendError {
@@ -198,6 +203,9 @@ impl Display for AppendError {
             }
             Self::SeriesLimit { limit } => write!(f, "the limit of {limit} series is reached"),
             Self::SampleLimit { limit } => write!(f, "the limit of {limit} samples is reached"),
+            Self::ByteLimit { limit } => {
+                write!(f, "the limit of {limit} bytes of samples is reached")
+            }
         }
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! - [`Labels`]: a sorted set of names and values, cheap to clone and to compare.
 //! - [`Matcher`]: one condition on a label, `=`, `!=`, `=~` or `!~`.
-//! - [`Ring`]: the newest points of one series.
+//! - [`Ring`]: the newest points of one series, all but the last few hundred in [`Chunk`]s.
+//! - [`encode_values`], [`encode_times`]: columns in few bytes, bit for bit.
 //! - [`Store`]: rings by label set, limited in series and samples, with metadata per metric.
 //! - [`per_second`]: a counter as a rate, for charts.
 //!
@@ -52,14 +53,17 @@ mod rate;
 mod ring;
 mod stale;
 mod store;
+mod tail;
 
-pub use chunk::{ENCODED_VALUES_MAX, decode_values, encode_values};
+pub use chunk::{
+    Chunk, ENCODED_VALUES_MAX, Summary, decode_times, decode_values, encode_times, encode_values,
+};
 pub use error::{AppendError, ChunkError, DescribeError, LabelsError, MatcherError};
 pub use labels::{
     LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX, Labels, METRIC_NAME,
     is_label_name, is_metric_name,
 };
-pub use limits::{METADATA_MAX, Refused, SAMPLES_MAX, SERIES_MAX, StoreLimits};
+pub use limits::{METADATA_MAX, Refused, SAMPLE_BYTES_MAX, SAMPLES_MAX, SERIES_MAX, StoreLimits};
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{HELP_BYTES_MAX, Metadata, MetricKind, UNIT_BYTES_MAX};
 pub use pattern::{COMPILED_BYTES_MAX, NESTING_MAX, PATTERN_BYTES_MAX};

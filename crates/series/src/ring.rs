@@ -1,19 +1,24 @@
-//! Rings: the newest points of one series, as plain columns.
+//! Rings: the newest points of one series, the older of them in chunks.
 //!
-//! The invariant: timestamps rise strictly, and there are never more points than the ring's limit.
+//! The invariant: times rise strictly, from the chunks' to the tail's; there are never more points than the ring's
+//! limit; and only of the oldest chunk may points have been dropped.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
+use crate::chunk::{CHUNK_BYTES, CHUNK_POINTS, Chunk, TimesPool};
 use crate::error::AppendError;
 use crate::stale::is_stale;
+use crate::tail::Tail;
 
 /// How many points a ring holds unless told otherwise: 24 h of a sample every 15 s.
 pub const POINTS_PER_SERIES_MAX: usize = 5_760;
 
 /// The newest points of one series: times in Unix milliseconds, values as `f64`.
 ///
-/// Stale markers are stored as any value is, bits and all; [`at`](Self::at) and [`window`](Self::window) give them
-/// their meaning. Once full, a point pushed drives out the oldest.
+/// Every 512 points are sealed into a [`Chunk`]; what came since is held as it is. Stale markers are stored as any
+/// value is, bits and all; [`at`](Self::at) and [`window`](Self::window) give them their meaning. Once full, a point
+/// pushed drives out the oldest.
 ///
 /// ```
 /// let mut ring = tidegate_series::Ring::new(2);
@@ -27,32 +32,56 @@ pub const POINTS_PER_SERIES_MAX: usize = 5_760;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Ring {
-    times_ms: VecDeque<i64>,
-    values: VecDeque<f64>,
+    chunks: VecDeque<Chunk>,
+    tail: Tail,
+    newest: Option<(i64, f64)>,
     points_max: usize,
+    age_max_ms: u64,
+    /// How many points the chunks hold, without those dropped.
+    sealed: usize,
+    /// How many points of the oldest chunk are dropped: fewer than it has.
+    dropped: usize,
+    /// What the chunks take.
+    sealed_bytes: usize,
 }
 
+/// By how many chunks the memory for them grows.
+const CHUNKS_GROWTH: usize = 2;
+
 /// What a [`Ring`] takes beside its columns on a 64-bit machine; told so on every target.
-const RING_BYTES: usize = 72;
+const RING_BYTES: usize = 176;
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Ring>() == RING_BYTES);
 
 impl Default for Ring {
-    /// An empty ring of [`POINTS_PER_SERIES_MAX`] points.
+    /// An empty ring of [`POINTS_PER_SERIES_MAX`] points of any age.
     fn default() -> Self {
         Self::new(POINTS_PER_SERIES_MAX)
     }
 }
 
 impl Ring {
-    /// An empty ring of at most `points_max` points; 0 is taken as 1. Memory grows with the points held.
+    /// An empty ring of at most `points_max` points, of any age; 0 is taken as 1. Memory grows with the points held.
     #[must_use]
     pub fn new(points_max: usize) -> Self {
         Self {
-            times_ms: VecDeque::new(),
-            values: VecDeque::new(),
+            chunks: VecDeque::new(),
+            tail: Tail::default(),
+            newest: None,
             points_max: points_max.max(1),
+            age_max_ms: u64::MAX,
+            sealed: 0,
+            dropped: 0,
+            sealed_bytes: 0,
         }
+    }
+
+    /// The ring with a limit to the age of its points, in milliseconds before the newest: a point that is older goes
+    /// at the next push. Points go by whole chunks, so that up to 511 older ones may stay for a while.
+    #[must_use]
+    pub const fn with_age_max_ms(mut self, age_max_ms: u64) -> Self {
+        self.age_max_ms = age_max_ms;
+        self
     }
 
     /// Adds a point at `t_ms`, any `i64`, with any value.
@@ -65,21 +94,36 @@ impl Ring {
     /// [`AppendError::OutOfOrder`] for a time before the newest, even one the ring does not hold;
     /// [`AppendError::Duplicate`] for the newest time with another value.
     pub fn push(&mut self, t_ms: i64, value: f64) -> Result<(), AppendError> {
+        self.push_sharing(t_ms, value, &mut TimesPool::default())
+    }
+
+    /// As [`push`](Self::push); what is sealed has its times from the pool if they are in it.
+    pub(crate) fn push_sharing(
+        &mut self,
+        t_ms: i64,
+        value: f64,
+        pool: &mut TimesPool,
+    ) -> Result<(), AppendError> {
         if !self.accepts(t_ms, value)? {
             return Ok(());
         }
         if self.len() == self.points_max {
             self.drop_oldest();
         }
-        self.make_room();
-        self.times_ms.push_back(t_ms);
-        self.values.push_back(value);
+        self.tail.push(t_ms, value);
+        self.newest = Some((t_ms, value));
+        if self.tail.len() == CHUNK_POINTS {
+            self.seal(pool);
+        }
+        if self.age_max_ms < u64::MAX {
+            self.drop_aged(t_ms);
+        }
         Ok(())
     }
 
     /// Whether a push would add a point (`true`) or repeat the newest (`false`).
     pub(crate) fn accepts(&self, t_ms: i64, value: f64) -> Result<bool, AppendError> {
-        match self.newest() {
+        match self.newest {
             Some((newest_ms, _)) if t_ms < newest_ms => {
                 Err(AppendError::OutOfOrder { t_ms, newest_ms })
             }
@@ -95,41 +139,103 @@ impl Ring {
         }
     }
 
-    /// Doubles the columns, but never past the limit, which doubling alone would overshoot.
-    fn make_room(&mut self) {
-        let held = self.len();
-        if held == self.times_ms.capacity() || held == self.values.capacity() {
-            let more = held
-                .clamp(4, POINTS_PER_SERIES_MAX)
-                .min(self.points_max - held);
-            self.times_ms.reserve_exact(more);
-            self.values.reserve_exact(more);
+    fn seal(&mut self, pool: &mut TimesPool) {
+        let count = self.tail.len();
+        let (mut times_ms, mut values) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        self.tail.read(0..count, &mut times_ms, &mut values);
+        let chunk = Chunk::sharing(&times_ms, &values, pool);
+        self.sealed += count;
+        self.sealed_bytes += chunk.byte_size();
+        if self.chunks.len() == self.chunks.capacity() {
+            self.chunks.reserve_exact(CHUNKS_GROWTH);
+        }
+        self.chunks.push_back(chunk);
+        self.tail = Tail::default();
+    }
+
+    fn drop_aged(&mut self, newest_ms: i64) {
+        let age_max_ms = self.age_max_ms;
+        let aged = |t_ms: i64| newest_ms.abs_diff(t_ms) > age_max_ms;
+        let whole = self.chunks.iter().take_while(|chunk| aged(chunk.last_ms()));
+        for _ in 0..whole.count() {
+            self.drop_chunk();
+        }
+        if self.chunks.is_empty() {
+            let aged = |&nth: &usize| self.tail.point(nth).is_some_and(|point| aged(point.0));
+            let count = (0..self.tail.len()).take_while(aged).count();
+            self.tail.drop_oldest(count);
+        }
+    }
+
+    /// Drops the oldest chunk, or if there is none, the oldest point.
+    pub(crate) fn drop_chunk(&mut self) {
+        match self.chunks.pop_front() {
+            Some(chunk) => {
+                self.sealed -= chunk.len() - self.dropped;
+                self.sealed_bytes -= chunk.byte_size();
+                self.dropped = 0;
+                self.forget();
+            }
+            None => self.drop_tail(1),
         }
     }
 
     pub(crate) fn drop_oldest(&mut self) {
-        self.times_ms.pop_front();
-        self.values.pop_front();
+        match self.chunks.front() {
+            Some(chunk) if self.dropped + 1 < chunk.len() => {
+                self.dropped += 1;
+                self.sealed -= 1;
+            }
+            _ => self.drop_chunk(),
+        }
+    }
+
+    fn drop_tail(&mut self, count: usize) {
+        self.tail.drop_oldest(count);
+        self.forget();
     }
 
     /// Drops the points before `t_ms` and says how many. A point at `t_ms` stays.
     pub(crate) fn drop_before(&mut self, t_ms: i64) -> usize {
-        let count = self.times_ms.partition_point(|&time_ms| time_ms < t_ms);
-        self.times_ms.drain(..count);
-        self.values.drain(..count);
-        count
+        let held = self.len();
+        let whole = self
+            .chunks
+            .iter()
+            .take_while(|chunk| chunk.last_ms() < t_ms);
+        for _ in 0..whole.count() {
+            self.drop_chunk();
+        }
+        if let Some(chunk) = self.chunks.front() {
+            if chunk.first_ms() < t_ms {
+                let mut times_ms = Vec::new();
+                chunk.times_into(&mut times_ms);
+                let before = times_ms.partition_point(|&time_ms| time_ms < t_ms);
+                self.sealed -= before.saturating_sub(self.dropped);
+                self.dropped = self.dropped.max(before);
+            }
+        } else if let Some(last_ms) = t_ms.checked_sub(1) {
+            self.drop_tail(self.tail.count_to(last_ms));
+        }
+        held - self.len()
+    }
+
+    /// An emptied ring takes any time again.
+    fn forget(&mut self) {
+        if self.is_empty() {
+            self.newest = None;
+        }
     }
 
     /// How many points it holds, stale markers included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.times_ms.len()
+        self.sealed + self.tail.len()
     }
 
     /// Whether it holds no point.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.times_ms.is_empty()
+        self.len() == 0
     }
 
     /// How many points it may hold.
@@ -140,14 +246,14 @@ impl Ring {
 
     /// The newest point, be it a stale marker.
     #[must_use]
-    pub fn newest(&self) -> Option<(i64, f64)> {
-        Some((*self.times_ms.back()?, *self.values.back()?))
+    pub const fn newest(&self) -> Option<(i64, f64)> {
+        self.newest
     }
 
     /// The oldest point still held, be it a stale marker.
     #[must_use]
     pub fn oldest(&self) -> Option<(i64, f64)> {
-        Some((*self.times_ms.front()?, *self.values.front()?))
+        self.points().next()
     }
 
     /// What an instant selector sees at `t_ms`: the newest point in `(t_ms − lookback_ms, t_ms]`.
@@ -156,51 +262,113 @@ impl Ring {
     /// or less. The left end is open, as in Prometheus 3. An ordinary NaN is a value and is returned.
     #[must_use]
     pub fn at(&self, t_ms: i64, lookback_ms: i64) -> Option<(i64, f64)> {
-        let index = self.first_after(t_ms).checked_sub(1)?;
-        let (time_ms, value) = (self.times_ms[index], self.values[index]);
+        let (time_ms, value) = self.newest_to(t_ms)?;
         let lookback_ms = u64::try_from(lookback_ms).unwrap_or(0);
         // The age may exceed an `i64`, never a `u64`.
         let seen = t_ms.abs_diff(time_ms) < lookback_ms && !is_stale(value);
         seen.then_some((time_ms, value))
     }
 
+    /// The newest point at or before `t_ms`.
+    fn newest_to(&self, t_ms: i64) -> Option<(i64, f64)> {
+        if let Some((newest_ms, _)) = self.newest
+            && newest_ms <= t_ms
+        {
+            return self.newest;
+        }
+        if let Some(nth) = self.tail.count_to(t_ms).checked_sub(1) {
+            return self.tail.point(nth);
+        }
+        let after = |chunk: &Chunk| chunk.first_ms() <= t_ms;
+        let nth = self.chunks.partition_point(after).checked_sub(1)?;
+        let (mut times_ms, mut values) = (Vec::new(), Vec::new());
+        self.chunks[nth].decode_into(&mut times_ms, &mut values);
+        let at = times_ms.partition_point(|&time_ms| time_ms <= t_ms) - 1;
+        let dropped = nth == 0 && at < self.dropped;
+        (!dropped).then(|| (times_ms[at], values[at]))
+    }
+
     /// What a range selector sees: the points in `(start_exclusive_ms, end_inclusive_ms]`, oldest first.
     ///
-    /// Stale markers are skipped, other NaNs are values. Nothing for a start at or past the end.
+    /// Stale markers are skipped, other NaNs are values. Nothing for a start at or past the end. All of them are
+    /// decoded when it is called; [`blocks`](Self::blocks) holds one chunk at a time.
     pub fn window(
         &self,
         start_exclusive_ms: i64,
         end_inclusive_ms: i64,
-    ) -> impl DoubleEndedIterator<Item = (i64, f64)> + Clone {
-        let first = self.first_after(start_exclusive_ms);
-        let end = self.first_after(end_inclusive_ms).max(first);
-        let times_ms = self.times_ms.range(first..end);
-        let values = self.values.range(first..end);
-        times_ms
-            .copied()
-            .zip(values.copied())
-            .filter(|&(_, value)| !is_stale(value))
+    ) -> impl DoubleEndedIterator<Item = (i64, f64)> + Clone + use<> {
+        let points = self.collect(Some(start_exclusive_ms), end_inclusive_ms);
+        points.into_iter().filter(|&(_, value)| !is_stale(value))
     }
 
-    /// Every point held, oldest first, stale markers included.
+    /// Every point held, oldest first, stale markers included; decoded when it is called.
     pub fn points(
         &self,
-    ) -> impl DoubleEndedIterator<Item = (i64, f64)> + ExactSizeIterator + Clone {
-        self.times_ms
-            .iter()
-            .copied()
-            .zip(self.values.iter().copied())
+    ) -> impl DoubleEndedIterator<Item = (i64, f64)> + ExactSizeIterator + Clone + use<> {
+        self.collect(None, i64::MAX).into_iter()
     }
 
-    fn first_after(&self, t_ms: i64) -> usize {
-        self.times_ms.partition_point(|&time_ms| time_ms <= t_ms)
+    fn collect(&self, start_exclusive_ms: Option<i64>, end_inclusive_ms: i64) -> Vec<(i64, f64)> {
+        let mut points = Vec::new();
+        self.read(start_exclusive_ms, end_inclusive_ms, |times_ms, values| {
+            points.extend(times_ms.iter().copied().zip(values.iter().copied()));
+        });
+        points
     }
 
-    /// What the ring takes in memory, in bytes, allocator overhead left out; the same on every target.
+    /// Hands over the points in `(start_exclusive_ms, end_inclusive_ms]`, oldest first, in runs of at most 512: times
+    /// and values, as many of one as of the other and at least one. Stale markers are among them.
+    pub fn blocks(
+        &self,
+        start_exclusive_ms: i64,
+        end_inclusive_ms: i64,
+        each: impl FnMut(&[i64], &[f64]),
+    ) {
+        self.read(Some(start_exclusive_ms), end_inclusive_ms, each);
+    }
+
+    fn read(
+        &self,
+        start_exclusive_ms: Option<i64>,
+        end_inclusive_ms: i64,
+        mut each: impl FnMut(&[i64], &[f64]),
+    ) {
+        let is_before = |t_ms: i64| start_exclusive_ms.is_some_and(|start_ms| t_ms <= start_ms);
+        let (mut times_ms, mut values) = (Vec::new(), Vec::new());
+        let first = self
+            .chunks
+            .partition_point(|chunk| is_before(chunk.last_ms()));
+        for (nth, chunk) in self.chunks.iter().enumerate().skip(first) {
+            if chunk.first_ms() > end_inclusive_ms {
+                return;
+            }
+            times_ms.clear();
+            values.clear();
+            chunk.decode_into(&mut times_ms, &mut values);
+            let dropped = if nth == 0 { self.dropped } else { 0 };
+            let start = times_ms.partition_point(|&time_ms| is_before(time_ms));
+            let start = start.max(dropped);
+            let end = times_ms.partition_point(|&time_ms| time_ms <= end_inclusive_ms);
+            if start < end {
+                each(&times_ms[start..end], &values[start..end]);
+            }
+        }
+        let start = start_exclusive_ms.map_or(0, |start_ms| self.tail.count_to(start_ms));
+        let end = self.tail.count_to(end_inclusive_ms);
+        if start < end {
+            times_ms.clear();
+            values.clear();
+            self.tail.read(start..end, &mut times_ms, &mut values);
+            each(&times_ms, &values);
+        }
+    }
+
+    /// What the ring takes in memory, in bytes, allocator overhead left out; the same on every target. Times that
+    /// rings share are told of one of them only.
     #[must_use]
     pub fn byte_size(&self) -> usize {
-        let times = self.times_ms.capacity() * size_of::<i64>();
-        RING_BYTES + times + self.values.capacity() * size_of::<f64>()
+        let chunks = (self.chunks.capacity() - self.chunks.len()) * CHUNK_BYTES;
+        RING_BYTES + self.sealed_bytes + chunks + self.tail.byte_size()
     }
 }
 
@@ -273,13 +441,16 @@ mod tests {
     }
 
     #[test]
-    fn columns_do_not_grow_past_the_limit() {
+    fn a_full_ring_takes_a_fraction_of_its_points() {
         let mut ring = Ring::default();
         for t_ms in 0..10_000 {
-            ring.push(t_ms, 0.0).unwrap();
+            ring.push(t_ms, (t_ms % 7) as f64).unwrap();
         }
         assert_eq!(ring.len(), POINTS_PER_SERIES_MAX);
-        assert_eq!(ring.byte_size() - RING_BYTES, POINTS_PER_SERIES_MAX * 16);
+        assert_eq!(ring.oldest(), Some((4_240, 5.0)));
+        let points: Vec<_> = ring.points().map(|(t_ms, _)| t_ms).collect();
+        assert_eq!(points, (4_240..10_000).collect::<Vec<_>>());
+        assert!(ring.byte_size() < POINTS_PER_SERIES_MAX * 16 / 10);
     }
 
     #[test]
@@ -378,6 +549,76 @@ mod tests {
             held.remove(0);
         }
         true
+    }
+
+    /// Pushes so many that most are sealed: some stale, some far apart, some refused.
+    fn long() -> impl Strategy<Value = Vec<(i64, f64)>> {
+        let step = prop_oneof![20 => Just(15), 3 => 10_i64..20, 1 => 0_i64..3_000];
+        let value = prop_oneof![9 => (0_i32..100).prop_map(f64::from), 1 => value()];
+        prop::collection::vec((step, value), 400..1_700).prop_map(|steps| {
+            let mut t_ms = 0;
+            let next = |(step, value)| {
+                t_ms += step;
+                (t_ms, value)
+            };
+            steps.into_iter().map(next).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn a_ring_with_chunks_answers_as_a_list_does(
+            pushes in long(),
+            limit in prop::sample::select(&[1_usize, 300, 512, 513, 700, 1_100, 5_760][..]),
+            marks in prop::collection::vec(any::<prop::sample::Index>(), 8),
+            apart in -2_i64..40,
+        ) {
+            let (mut ring, mut list) = (Ring::new(limit), Vec::new());
+            for &(t_ms, value) in &pushes {
+                let accepted = naive_push(&mut list, limit, t_ms, value);
+                prop_assert_eq!(ring.push(t_ms, value).is_ok(), accepted);
+                prop_assert_eq!(ring.len(), list.len());
+            }
+            let time = |mark: &prop::sample::Index| pushes[mark.index(pushes.len())].0;
+            let live = |&(_, value): &(i64, f64)| !is_stale(value);
+            for pair in marks.chunks(2) {
+                let (from, to) = (time(&pair[0]) + apart, time(&pair[1]));
+                let inside = list.iter().copied().filter(|&(t, _)| from < t && t <= to);
+                let mut run = Vec::new();
+                ring.blocks(from, to, |times, values| {
+                    assert!(!times.is_empty() && times.len() == values.len());
+                    run.extend(times.iter().copied().zip(values.iter().copied()));
+                });
+                prop_assert_eq!(bits(run.into_iter()), bits(inside.clone()));
+                prop_assert_eq!(bits(ring.window(from, to)), bits(inside.filter(live)));
+                let seen = list.iter().copied().rfind(|&(t, _)| to - 100 < t && t <= to);
+                prop_assert_eq!(bits(ring.at(to, 100).into_iter()), bits(seen.into_iter().filter(live)));
+            }
+            let to = time(&marks[0]) + apart;
+            let dropped = ring.drop_before(to);
+            let left = list.iter().copied().filter(|&(t, _)| t >= to);
+            prop_assert_eq!(dropped, list.len() - left.clone().count());
+            prop_assert_eq!((ring.len(), ring.oldest().is_some()), (left.clone().count(), left.clone().next().is_some()));
+            prop_assert_eq!(bits(ring.points()), bits(left));
+            let (t_ms, before) = (ring.newest().map_or(0, |point| point.0 + 1), ring.len());
+            ring.push(t_ms, 1.0).unwrap();
+            prop_assert_eq!(ring.newest(), Some((t_ms, 1.0)));
+            prop_assert_eq!(ring.len(), (before + 1).min(limit));
+        }
+    }
+
+    #[test]
+    fn points_past_their_age_go_by_whole_chunks() {
+        let mut ring = Ring::default().with_age_max_ms(10_000);
+        for t_ms in 0..2_000_i64 {
+            ring.push(t_ms * 15, 0.0).unwrap();
+            let oldest_ms = ring.oldest().unwrap().0;
+            assert!(t_ms * 15 - oldest_ms <= 10_000 + 512 * 15);
+        }
+        ring.push(1_000_000, 0.0).unwrap();
+        assert_eq!(ring.points().collect::<Vec<_>>(), [(1_000_000, 0.0)]);
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 
+use crate::chunk::TimesPool;
 use crate::error::{AppendError, DescribeError};
 use crate::labels::{LABEL_VALUE_BYTES_MAX, Labels, METRIC_NAME, is_metric_name};
 use crate::limits::{Refused, StoreLimits};
@@ -15,7 +16,7 @@ use crate::ring::Ring;
 
 // What these take on a 64-bit machine. Sizes are told as there, so that the same series weigh the
 // same on every target.
-const STORE_BYTES: usize = 144;
+const STORE_BYTES: usize = 224;
 const LABELS_BYTES: usize = 16;
 const NAME_BYTES: usize = 16;
 const METADATA_BYTES: usize = 40;
@@ -39,6 +40,9 @@ pub struct Store {
     by_name: BTreeMap<Box<str>, BTreeSet<Labels>>,
     metadata: BTreeMap<Box<str>, Metadata>,
     sample_count: usize,
+    /// What the rings take.
+    ring_bytes: usize,
+    times: TimesPool,
     refused: Refused,
 }
 
@@ -61,10 +65,14 @@ impl Store {
     pub fn append(&mut self, labels: &Labels, t_ms: i64, value: f64) -> Result<(), AppendError> {
         let outcome = match self.series.get_mut(labels) {
             Some(ring) => {
-                let full = self.sample_count >= self.limits.samples_max;
-                let held = ring.len();
-                let pushed = push_within(ring, full, t_ms, value);
+                let (held, bytes) = (ring.len(), ring.byte_size());
+                let full = Full {
+                    samples: self.sample_count >= self.limits.samples_max,
+                    bytes: self.ring_bytes >= self.limits.bytes_max,
+                };
+                let pushed = push_within(ring, full, t_ms, value, &mut self.times);
                 self.sample_count = self.sample_count - held + ring.len();
+                self.ring_bytes = self.ring_bytes - bytes + ring.byte_size();
                 pushed
             }
             None => self.append_new(labels, t_ms, value),
@@ -77,6 +85,8 @@ impl Store {
             series_max,
             samples_max,
             points_per_series_max,
+            bytes_max,
+            age_max_ms,
             ..
         } = self.limits;
         if self.series.len() >= series_max {
@@ -85,8 +95,12 @@ impl Store {
         if self.sample_count >= samples_max {
             return Err(AppendError::SampleLimit { limit: samples_max });
         }
-        let mut ring = Ring::new(points_per_series_max);
-        ring.push(t_ms, value)?;
+        if self.ring_bytes >= bytes_max {
+            return Err(AppendError::ByteLimit { limit: bytes_max });
+        }
+        let mut ring = Ring::new(points_per_series_max).with_age_max_ms(age_max_ms);
+        ring.push_sharing(t_ms, value, &mut self.times)?;
+        self.ring_bytes += ring.byte_size();
         self.series.insert(labels.clone(), ring);
         let name = labels.metric_name().unwrap_or_default();
         self.by_name
@@ -164,7 +178,9 @@ impl Store {
     /// went.
     pub fn drop_before(&mut self, t_ms: i64) -> usize {
         for ring in self.series.values_mut() {
+            self.ring_bytes -= ring.byte_size();
             self.sample_count -= ring.drop_before(t_ms);
+            self.ring_bytes += ring.byte_size();
         }
         self.retain(|ring| !ring.is_empty())
     }
@@ -183,16 +199,21 @@ impl Store {
             series,
             by_name,
             sample_count,
+            ring_bytes,
             ..
         } = self;
         series.retain(|labels, ring| {
             let kept = keeps(ring);
             if !kept {
                 *sample_count -= ring.len();
+                *ring_bytes -= ring.byte_size();
                 unlist(by_name, labels);
             }
             kept
         });
+        if self.series.is_empty() {
+            self.times = TimesPool::default();
+        }
         held - self.series.len()
     }
 
@@ -221,14 +242,14 @@ impl Store {
     }
 
     /// An estimate of the memory it takes, in bytes. Allocator overhead and the slack of the maps are left out.
-    /// It visits every series, and tells the same on every target.
+    /// It visits the labels of every series, and tells the same on every target.
     #[must_use]
     pub fn byte_size(&self) -> usize {
         let series: usize = self
             .series
-            .iter()
+            .keys()
             // The map and the index have a handle each; the set behind them is shared.
-            .map(|(labels, ring)| labels.byte_size() + ring.byte_size() + 2 * LABELS_BYTES)
+            .map(|labels| labels.byte_size() + 2 * LABELS_BYTES)
             .sum();
         let names: usize = self.by_name.keys().map(|name| name.len()).sum();
         let metadata: usize = self
@@ -239,7 +260,8 @@ impl Store {
                 text + NAME_BYTES + METADATA_BYTES
             })
             .sum();
-        STORE_BYTES + series + names + metadata
+        let times = self.times.byte_size();
+        STORE_BYTES + series + self.ring_bytes + times + names + metadata
     }
 
     /// How many samples were refused, by reason.
@@ -249,12 +271,29 @@ impl Store {
     }
 }
 
-/// Pushes; in a full store the ring gives up its oldest point first.
-fn push_within(ring: &mut Ring, full: bool, t_ms: i64, value: f64) -> Result<(), AppendError> {
-    if full && ring.accepts(t_ms, value)? {
-        ring.drop_oldest();
+/// Of what the store has no more room.
+#[derive(Debug, Clone, Copy)]
+struct Full {
+    samples: bool,
+    bytes: bool,
+}
+
+/// Pushes; in a full store the ring gives up its oldest points first.
+fn push_within(
+    ring: &mut Ring,
+    full: Full,
+    t_ms: i64,
+    value: f64,
+    times: &mut TimesPool,
+) -> Result<(), AppendError> {
+    if ring.accepts(t_ms, value)? {
+        if full.bytes {
+            ring.drop_chunk();
+        } else if full.samples {
+            ring.drop_oldest();
+        }
     }
-    ring.push(t_ms, value)
+    ring.push_sharing(t_ms, value, times)
 }
 
 fn unlist(by_name: &mut BTreeMap<Box<str>, BTreeSet<Labels>>, labels: &Labels) {
@@ -292,6 +331,7 @@ mod tests {
             points_per_series_max,
             samples_max,
             metadata_max,
+            ..StoreLimits::default()
         })
     }
 
@@ -362,7 +402,7 @@ mod tests {
             out_of_order: 2,
             duplicate: 1,
             series_limit: 1,
-            sample_limit: 0,
+            ..Refused::default()
         };
         assert_eq!((store.refused(), store.refused().total()), (counted, 4));
     }
@@ -473,9 +513,79 @@ mod tests {
             store.append(&metric("a"), t_ms, 1.0).unwrap();
         }
         let size = store.byte_size();
-        assert!(size >= empty + 16_000 && size < empty + 40_000, "{size}");
+        // The last 488 of them as they are.
+        let grown = size - empty;
+        assert!(grown > 488 * 8 && grown < 9_000, "{size}");
         store.expire(1_000);
         assert_eq!(store.byte_size(), empty);
+    }
+
+    #[test]
+    fn series_that_are_scraped_together_share_their_times() {
+        let size = |together: bool| {
+            let mut store = Store::default();
+            for nth in 0..600_i64 {
+                for (series, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+                    let apart = if together { 0 } else { series as i64 };
+                    // Irregular, so that the times take more than a few bytes.
+                    let t_ms = nth * 1_000 + nth * nth % 97 * 5 + apart;
+                    store.append(&metric(name), t_ms, nth as f64).unwrap();
+                }
+            }
+            store.byte_size()
+        };
+        assert!(size(true) + 3 * 512 / 2 < size(false));
+    }
+
+    #[test]
+    fn a_store_full_of_bytes_makes_room_by_whole_chunks_and_refuses_new_series() {
+        let bytes_max = 20_000;
+        let mut store = Store::new(StoreLimits {
+            bytes_max,
+            ..StoreLimits::default()
+        });
+        let noise = |nth: i64| {
+            let bits = (nth as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let bits = (bits ^ bits >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            f64::from_bits(0x4000_0000_0000_0000 | bits >> 12)
+        };
+        for t_ms in 0..6_000 {
+            store.append(&metric("a"), t_ms, noise(t_ms)).unwrap();
+            let taken = store.ring(&metric("a")).unwrap().byte_size();
+            assert!(taken < bytes_max + 5_000, "{taken}");
+        }
+        let ring = store.ring(&metric("a")).unwrap();
+        assert_eq!(
+            (ring.len(), ring.newest().unwrap().0),
+            (store.sample_count(), 5_999)
+        );
+        assert!((1_000..3_000).contains(&ring.len()), "{}", ring.len());
+        assert!(
+            ring.points()
+                .all(|(t_ms, value)| value.to_bits() == noise(t_ms).to_bits())
+        );
+        for t_ms in 6_000.. {
+            if store.ring(&metric("a")).unwrap().byte_size() >= bytes_max {
+                break;
+            }
+            store.append(&metric("a"), t_ms, noise(t_ms)).unwrap();
+        }
+        let refused = Err(AppendError::ByteLimit { limit: bytes_max });
+        assert_eq!(store.append(&metric("b"), 1, 1.0), refused);
+        assert_eq!(store.refused().byte_limit, 1);
+    }
+
+    #[test]
+    fn what_is_older_than_the_age_goes_by_itself() {
+        let mut store = Store::new(StoreLimits {
+            age_max_ms: 1_000,
+            ..StoreLimits::default()
+        });
+        for t_ms in [0, 500, 1_000, 1_500] {
+            store.append(&metric("a"), t_ms, 1.0).unwrap();
+        }
+        let oldest = store.ring(&metric("a")).unwrap().oldest();
+        assert_eq!((oldest, store.sample_count()), (Some((500, 1.0)), 3));
     }
 
     #[derive(Debug, Clone)]

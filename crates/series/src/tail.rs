@@ -1,0 +1,118 @@
+//! Tails: the points of a ring that no chunk holds yet, as they came.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// By how many points a tail's memory grows: little is left over in a day of a thousand series.
+const GROWTH: usize = 64;
+
+/// Points whose times rise strictly. While those are regular they take no memory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tail {
+    values: VecDeque<f64>,
+    /// Empty while point `i` is at `first_ms + i·step_ms`.
+    times_ms: VecDeque<i64>,
+    first_ms: i64,
+    step_ms: u64,
+}
+
+impl Tail {
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The point at this place, if there are as many.
+    pub(crate) fn point(&self, nth: usize) -> Option<(i64, f64)> {
+        Some((self.time_ms(nth), *self.values.get(nth)?))
+    }
+
+    fn time_ms(&self, nth: usize) -> i64 {
+        match self.times_ms.get(nth) {
+            Some(&time_ms) => time_ms,
+            // It wraps only on the way: what was pushed comes out.
+            None => self.regular_ms(nth),
+        }
+    }
+
+    const fn regular_ms(&self, nth: usize) -> i64 {
+        let after_ms = self.step_ms.wrapping_mul(nth as u64);
+        self.first_ms.wrapping_add(after_ms as i64)
+    }
+
+    /// Adds a point that is newer than all.
+    pub(crate) fn push(&mut self, t_ms: i64, value: f64) {
+        let count = self.len();
+        if count == self.values.capacity() {
+            self.values.reserve_exact(GROWTH);
+        }
+        self.values.push_back(value);
+        if !self.times_ms.is_empty() {
+            self.push_time(t_ms);
+            return;
+        }
+        match count {
+            0 => (self.first_ms, self.step_ms) = (t_ms, 0),
+            1 => self.step_ms = t_ms.abs_diff(self.first_ms),
+            _ if t_ms.abs_diff(self.regular_ms(count - 1)) == self.step_ms => {}
+            _ => {
+                for nth in 0..count {
+                    self.push_time(self.regular_ms(nth));
+                }
+                self.push_time(t_ms);
+            }
+        }
+    }
+
+    fn push_time(&mut self, t_ms: i64) {
+        if self.times_ms.len() == self.times_ms.capacity() {
+            let more = self.values.capacity() - self.times_ms.len();
+            self.times_ms.reserve_exact(more);
+        }
+        self.times_ms.push_back(t_ms);
+    }
+
+    /// Drops the `count` oldest points, or all if there are fewer.
+    pub(crate) fn drop_oldest(&mut self, count: usize) {
+        let count = count.min(self.len());
+        if count == self.len() {
+            *self = Self::default();
+            return;
+        }
+        self.values.drain(..count);
+        if self.times_ms.is_empty() {
+            self.first_ms = self.regular_ms(count);
+        } else {
+            self.times_ms.drain(..count);
+        }
+    }
+
+    /// How many points lie at or before `t_ms`.
+    pub(crate) fn count_to(&self, t_ms: i64) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.time_ms(middle) <= t_ms {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Appends the points in this range.
+    pub(crate) fn read(
+        &self,
+        range: core::ops::Range<usize>,
+        times_ms: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) {
+        times_ms.extend(range.clone().map(|nth| self.time_ms(nth)));
+        values.extend(self.values.range(range));
+    }
+
+    /// What its columns take, in bytes.
+    pub(crate) fn byte_size(&self) -> usize {
+        (self.values.capacity() + self.times_ms.capacity()) * size_of::<f64>()
+    }
+}
