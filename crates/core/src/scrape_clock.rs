@@ -9,10 +9,14 @@
 //!    with that P as the guess.
 //! 3. The first m for which every kᵢ is at least 1 and every |dᵢ − kᵢP| at most P / [`TOLERANCE`]
 //!    has it, if P lies within [`PERIOD_MIN`] and [`PERIOD_MAX`].
-//! 4. The phase is that of the latest comer: the date that lies farthest behind the grid of step P
+//! 4. But a few dates out of step prove no period: were fewer than [`DOUBTS_MAX`] dates taken away,
+//!    and all others lay 2P, 3P or more apart, then P is not believed.
+//! 5. The phase is that of the latest comer: the date that lies farthest behind the grid of step P
 //!    through the first one. New data is due at each later point of that grid, plus [`SETTLE`].
 //!
-//! The sums are kept as integers, so that P does not drift.
+//! The sums are kept as integers, so that P does not drift. Once P is learnt, a date that does not
+//! fit is put aside: [`DOUBTS_MAX`] in a row and everything begins anew; that many in all, and P is
+//! the shorter one that they and the others have in common, if there is one.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -31,7 +35,8 @@ const DIVISOR_MAX: i64 = 4;
 const PERIOD_MIN: Duration = Duration::from_secs(1);
 /// Data of a slower source is unavailable most of the time anyway.
 const PERIOD_MAX: Duration = Duration::from_secs(600);
-/// Dates in a row that contradict what was learnt, and what was learnt is wrong.
+/// Dates in a row that contradict what was learnt, and what was learnt is wrong. Fewer may be a
+/// restart, or a sample that somebody else put in.
 const DOUBTS_MAX: usize = 3;
 /// Periods without a new date after which nothing is foretold: the source no longer scrapes, or
 /// the wall clocks went apart.
@@ -54,8 +59,10 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub struct ScrapeClock {
     /// Increasing; no two farther apart than [`PERIOD_MAX`].
     dates: Vec<Date>,
-    /// Those since the last that agreed with `grid`.
+    /// Those that do not fit `grid`, as far back as `dates` go.
     doubts: Vec<Date>,
+    /// How many came since the last that fits.
+    doubts_in_a_row: usize,
     grid: Option<Grid>,
 }
 
@@ -81,6 +88,7 @@ impl ScrapeClock {
         Self {
             dates: Vec::new(),
             doubts: Vec::new(),
+            doubts_in_a_row: 0,
             grid: None,
         }
     }
@@ -147,54 +155,73 @@ impl ScrapeClock {
     }
 
     fn note(&mut self, date: Date) {
-        let newest = self.doubts.last().or_else(|| self.dates.last());
-        if let Some(newest) = newest {
-            let apart_ms = date.at_ms.saturating_sub(newest.at_ms);
+        let newest = [&self.dates, &self.doubts].map(|dates| dates.last());
+        let newest = newest.into_iter().flatten().map(|date| date.at_ms).max();
+        if let Some(newest_ms) = newest {
+            let apart_ms = date.at_ms.saturating_sub(newest_ms);
             if apart_ms.saturating_abs() >= millis(PERIOD_MAX) {
                 self.forget();
             } else if apart_ms <= 0 {
                 return;
             }
         }
-        let learnt = self.grid.is_some();
-        if self.learn(date) || !learnt {
-            return;
-        }
-        self.doubts.push(date);
-        if self.doubts.len() >= DOUBTS_MAX {
-            self.dates = core::mem::take(&mut self.doubts);
-            self.grid = None;
+        match self.grid {
+            None => self.learn(date),
+            Some(_) => self.check(date),
         }
     }
 
-    /// Takes a date in if the dates then agree, or if nothing is learnt yet that it could spoil.
-    /// Says whether they agree.
-    fn learn(&mut self, date: Date) -> bool {
+    /// Takes a date in while nothing is learnt that it could spoil.
+    fn learn(&mut self, date: Date) {
         self.dates.push(date);
-        let count = self.dates.len();
-        // While nothing is learnt, the newest few must not be held up by a bad one before them.
-        let lengths: &[usize] = match self.grid {
-            Some(_) => &[INSTANTS_MAX],
-            None => &[INSTANTS_MAX, INSTANTS_MIN],
-        };
-        let fit = lengths.iter().find_map(|length| {
-            let surplus = count.saturating_sub(*length);
-            Grid::fit(&self.dates[surplus..]).map(|grid| (grid, surplus))
-        });
-        match fit {
-            Some((grid, surplus)) => {
-                self.grid = Some(grid);
+        // The newest few must not be held up by a bad one before them.
+        for length in [INSTANTS_MAX, INSTANTS_MIN] {
+            let surplus = self.dates.len().saturating_sub(length);
+            self.grid = Grid::fit(&self.dates[surplus..]);
+            if self.grid.is_some() {
                 self.dates.drain(..surplus);
-                self.doubts.clear();
-            }
-            None if self.grid.is_some() => {
-                self.dates.pop();
-            }
-            None => {
-                self.dates.drain(..count.saturating_sub(INSTANTS_MAX));
+                return;
             }
         }
-        fit.is_some()
+        self.forget_oldest();
+    }
+
+    /// Holds a date against what is learnt.
+    fn check(&mut self, date: Date) {
+        self.dates.push(date);
+        let surplus = self.dates.len().saturating_sub(INSTANTS_MAX);
+        if let Some(grid) = Grid::fit(&self.dates[surplus..]) {
+            self.grid = Some(grid);
+            self.forget_oldest();
+            let oldest_ms = self.dates[0].at_ms;
+            self.doubts.retain(|doubt| doubt.at_ms > oldest_ms);
+            self.doubts_in_a_row = 0;
+            return;
+        }
+        self.dates.pop();
+        self.doubts.push(date);
+        self.doubts_in_a_row += 1;
+        if self.doubts_in_a_row >= DOUBTS_MAX {
+            self.dates = self.doubts.split_off(self.doubts.len() - DOUBTS_MAX);
+            self.grid = None;
+        } else {
+            let mut all = [&self.dates[..], &self.doubts].concat();
+            all.sort_by_key(|date| date.at_ms);
+            let surplus = all.len().saturating_sub(INSTANTS_MAX);
+            let Some(grid) = Grid::fit(&all[surplus..]) else {
+                return;
+            };
+            self.dates = all;
+            self.grid = Some(grid);
+            self.forget_oldest();
+        }
+        self.doubts.clear();
+        self.doubts_in_a_row = 0;
+    }
+
+    fn forget_oldest(&mut self) {
+        let surplus = self.dates.len().saturating_sub(INSTANTS_MAX);
+        self.dates.drain(..surplus);
     }
 }
 
@@ -208,7 +235,9 @@ impl Grid {
         let width_ms = dates.iter().map(|date| date.width_ms).max()?;
         (1..=DIVISOR_MAX)
             .filter_map(|divisor| Self::refine(dates, least_ms, divisor))
-            .find(|grid| grid.holds(dates) && grid.is_coarser_than(width_ms))
+            .find(|grid| {
+                grid.holds(dates) && grid.is_coarser_than(width_ms) && grid.is_needed_by(dates)
+            })
     }
 
     /// The grid of these dates whose period is about `span_ms` / `periods`.
@@ -250,6 +279,23 @@ impl Grid {
             let count = rounded(gap_ms, self.span_ms, self.periods);
             let miss = (gap_ms * self.periods - count * self.span_ms).abs();
             count >= 1 && miss * TOLERANCE <= self.span_ms
+        })
+    }
+
+    /// Whether no multiple of the period would do for all dates but a few.
+    fn is_needed_by(&self, dates: &[Date]) -> bool {
+        let counts = || gaps(dates).map(|gap_ms| rounded(gap_ms, self.span_ms, self.periods));
+        let longest = counts().max().unwrap_or(1);
+        (2..=longest).all(|multiple| {
+            let mut there = alloc::vec![0_usize; multiple as usize];
+            let mut position = 0;
+            there[0] = 1;
+            for count in counts() {
+                position = (position + count) % multiple;
+                there[position as usize] += 1;
+            }
+            let most = there.into_iter().max().unwrap_or_default();
+            dates.len() - most >= DOUBTS_MAX
         })
     }
 
@@ -396,6 +442,42 @@ mod tests {
     }
 
     #[test]
+    fn a_date_out_of_step_does_not_make_the_period_shorter() {
+        for part in 2..=5 {
+            for at in 0..40 {
+                let mut clock = ScrapeClock::new();
+                for k in 0..40 {
+                    clock.sampled(UnixMillis(EPOCH_MS + k * PERIOD_MS));
+                    if k == at {
+                        let odd = EPOCH_MS + k * PERIOD_MS + PERIOD_MS / part;
+                        clock.sampled(UnixMillis(odd));
+                    }
+                    let learnt = period_ms(&clock);
+                    assert!(learnt.is_none_or(|ms| ms == 15_000), "1/{part}, {at}");
+                }
+                assert_eq!(period_ms(&clock), Some(15_000), "1/{part}, {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_source_that_scrapes_oftener_from_now_on_is_believed_at_the_third_date() {
+        let mut clock = fed((0..16).map(|k| EPOCH_MS + k * PERIOD_MS));
+        let last = EPOCH_MS + 15 * PERIOD_MS;
+        for k in 1..=4 {
+            clock.sampled(UnixMillis(last + k * PERIOD_MS / 2));
+            assert_eq!(period_ms(&clock), Some(15_000), "{k}");
+        }
+        clock.sampled(UnixMillis(last + 5 * PERIOD_MS / 2));
+        assert_eq!(period_ms(&clock), Some(7_500));
+        // And if it was a whim, what it did before and does again counts.
+        for k in 3..30 {
+            clock.sampled(UnixMillis(last + k * PERIOD_MS));
+        }
+        assert_eq!(period_ms(&clock), Some(15_000));
+    }
+
+    #[test]
     fn a_clock_that_steps_far_begins_anew() {
         let dates = || (0..16).map(|k| EPOCH_MS + k * PERIOD_MS);
         let mut clock = fed(dates());
@@ -483,7 +565,8 @@ mod tests {
                         prop_assert!(next.is_none_or(|next| next.0 > earliest));
                     }
                 }
-                prop_assert!(clock.dates.len() <= INSTANTS_MAX && clock.doubts.len() < DOUBTS_MAX);
+                prop_assert!(clock.dates.len() <= INSTANTS_MAX);
+                prop_assert!(clock.doubts.len() < DOUBTS_MAX * INSTANTS_MAX);
             }
         }
     }
