@@ -251,10 +251,6 @@ impl Cache {
         self.bytes
     }
 
-    pub(crate) const fn bytes_max(&self) -> usize {
-        self.bytes_max
-    }
-
     pub(crate) const fn evictions(&self) -> u64 {
         self.evictions
     }

@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::config::LOCAL;
 use crate::flight::Flights;
 use crate::local::Local;
+use crate::range::Extents;
 use crate::refusals::Refusals;
 use crate::source::{Source, parse_catalog};
 use crate::timers::{Timer, Timers};
@@ -27,12 +28,13 @@ mod fetching;
 mod gathering;
 mod hits;
 mod lookup;
+mod ranging;
 mod reading;
 mod refreshing;
 #[cfg(test)]
 mod tests;
 
-pub use explain::{Explanation, InFlight, Kept, Tracking};
+pub use explain::{Covered, Explanation, InFlight, Kept, Tracking};
 pub use hits::{Handle, Hit};
 
 /// A metrics collector as a machine without IO.
@@ -60,10 +62,14 @@ pub struct Collector {
     order: Vec<Arc<str>>,
     local_name: Arc<str>,
     cache: Cache,
+    /// What answers and extents may weigh together.
+    cache_bytes_max: usize,
+    extents: Extents,
     refusals: Refusals,
     local: Local,
     flights: Flights,
     gatherings: gathering::Gatherings,
+    assemblies: ranging::Assemblies,
     tracker: Tracker,
     timers: Timers,
     /// Sources whose queue may have somebody to go on.
@@ -90,10 +96,13 @@ impl Collector {
             order: Vec::new(),
             local_name: LOCAL.into(),
             cache: Cache::new(config.cache.bytes(), config.seed),
+            cache_bytes_max: config.cache.bytes(),
+            extents: Extents::new(config.cache.bytes() / 2),
             refusals: Refusals::default(),
             local: Local::new(config.local),
             flights: Flights::default(),
             gatherings: gathering::Gatherings::default(),
+            assemblies: ranging::Assemblies::default(),
             tracker: Tracker::default(),
             timers: Timers::default(),
             waking: BTreeSet::new(),
@@ -208,6 +217,8 @@ impl Collector {
         /// However short the configured interval, cleaning up is not all there is to do.
         const INTERVAL_MIN: Duration = Duration::from_secs(1);
         self.cache.cleanup(now);
+        self.extents.cleanup(self.belief(now));
+        self.share_room();
         self.refusals.cleanup(now.mono);
         self.local.cleanup(now.wall);
         let due = now.mono + self.cleanup_interval.max(INTERVAL_MIN);
@@ -224,11 +235,16 @@ impl Collector {
     /// What was counted so far, and what is held now.
     pub fn stats(&self) -> Stats {
         let store = self.local.store();
+        let extents = self.extents.holding();
         Stats {
             evictions: self.cache.evictions(),
             cache_entries: self.cache.len(),
             cache_bytes: self.cache.bytes(),
-            cache_bytes_max: self.cache.bytes_max(),
+            cache_bytes_max: self.cache_bytes_max,
+            extents: extents.extents,
+            extent_bytes: self.extents.bytes(),
+            extent_samples: extents.samples,
+            extent_evictions: self.extents.evictions(),
             fetches_in_flight: self.flights.fetching(),
             askers_waiting: self.flights.waiting(),
             refusals: self.refusals.len(),

@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::question::Question;
+use crate::question::{Question, Window};
 use crate::{AskId, FetchId, Instant, Now, Priority, QueryError, Retry};
 
 /// Names one flight for its whole life.
@@ -37,6 +37,15 @@ impl Flight {
     pub(crate) fn target(&self) -> Option<&Arc<str>> {
         match &self.purpose {
             Purpose::Answer { question, .. } => question.target(),
+            Purpose::Piece(_) | Purpose::Probe => None,
+        }
+    }
+
+    /// What is asked; a probe asks nothing.
+    pub(crate) const fn question(&self) -> Option<&Arc<Question>> {
+        match &self.purpose {
+            Purpose::Answer { question, .. } => Some(question),
+            Purpose::Piece(piece) => Some(&piece.question),
             Purpose::Probe => None,
         }
     }
@@ -57,6 +66,25 @@ pub(crate) enum Purpose {
         /// Whether its answer may be kept; not where the question changed meanwhile.
         keep: bool,
     },
+    /// To fetch some points of a table, for questions that lack them.
+    Piece(Piece),
+}
+
+/// Points of a table on their way.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// What is asked: a question about exactly these points.
+    pub(crate) question: Arc<Question>,
+    /// Where they lie.
+    pub(crate) window: Window,
+    /// The questions that wait for it.
+    pub(crate) waiting: Vec<FlightId>,
+    /// Whether it takes the place of what is known.
+    pub(crate) anew: bool,
+    /// Whether what it brings may be kept, and waited for by others.
+    pub(crate) keep: bool,
+    /// When its fetch began, the latest if there were several.
+    pub(crate) began: Option<Now>,
 }
 
 /// Where a flight stands.
@@ -68,6 +96,8 @@ pub(crate) enum Stage {
     Fetching { fetch: FetchId, began: Now },
     /// It waits for another try.
     Resting { until: Instant },
+    /// It waits for pieces.
+    Gathering,
     /// Its fetch ended, and what follows is being decided.
     Landed,
 }
@@ -76,7 +106,7 @@ impl Stage {
     pub(crate) fn fetching_since(self) -> Option<Now> {
         match self {
             Self::Fetching { began, .. } => Some(began),
-            Self::Queued | Self::Resting { .. } | Self::Landed => None,
+            Self::Queued | Self::Resting { .. } | Self::Gathering | Self::Landed => None,
         }
     }
 }
@@ -98,6 +128,8 @@ pub(crate) struct Asker {
 pub(crate) struct Flights {
     flights: BTreeMap<FlightId, Flight>,
     by_key: BTreeMap<Arc<str>, FlightId>,
+    /// The pieces that others may wait for.
+    by_table: BTreeMap<Arc<str>, Vec<FlightId>>,
     by_fetch: BTreeMap<FetchId, FlightId>,
     by_ask: BTreeMap<AskId, FlightId>,
     next_flight: u64,
@@ -112,7 +144,12 @@ impl Flights {
             let former = self.by_key.insert(question.key.clone(), id);
             assert!(former.is_none(), "one flight per key");
         }
-        assert_eq!(flight.stage, Stage::Queued, "a flight begins in the queue");
+        let begins = matches!(flight.stage, Stage::Queued | Stage::Gathering);
+        assert!(begins, "a flight begins in the queue or with its pieces");
+        if let Purpose::Piece(piece) = &flight.purpose {
+            let pieces = self.by_table.entry(piece.window.table.clone());
+            pieces.or_default().push(id);
+        }
         self.flights.insert(id, flight);
         id
     }
@@ -131,6 +168,9 @@ impl Flights {
                 self.by_ask.remove(&asker.ask);
             }
         }
+        if let Purpose::Piece(piece) = &flight.purpose {
+            self.hide_piece(&piece.window.table.clone(), id);
+        }
         if let Stage::Fetching { fetch, .. } = flight.stage {
             self.by_fetch.remove(&fetch);
         }
@@ -143,6 +183,9 @@ impl Flights {
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;
         flight.stage = Stage::Fetching { fetch, began: now };
+        if let Purpose::Piece(piece) = &mut flight.purpose {
+            piece.began = Some(now);
+        }
         self.by_fetch.insert(fetch, id);
         Some((fetch, flight))
     }
@@ -159,10 +202,8 @@ impl Flights {
 
     /// The key that a flight answers; a probe answers none.
     pub(crate) fn key_of(&self, id: FlightId) -> Option<Arc<str>> {
-        match &self.flights.get(&id)?.purpose {
-            Purpose::Answer { question, .. } => Some(question.key.clone()),
-            Purpose::Probe => None,
-        }
+        let question = self.flights.get(&id)?.question();
+        question.map(|question| question.key.clone())
     }
 
     pub(crate) fn of_ask(&self, ask: AskId) -> Option<FlightId> {
@@ -181,7 +222,7 @@ impl Flights {
     pub(crate) fn askers(&self, id: FlightId) -> usize {
         match self.flights.get(&id).map(|flight| &flight.purpose) {
             Some(Purpose::Answer { askers, .. }) => askers.len(),
-            Some(Purpose::Probe) | None => 0,
+            Some(Purpose::Probe | Purpose::Piece(_)) | None => 0,
         }
     }
 
@@ -190,7 +231,9 @@ impl Flights {
         self.by_ask.insert(asker.ask, id);
         match self.flights.get_mut(&id).map(|flight| &mut flight.purpose) {
             Some(Purpose::Answer { askers, .. }) => askers.push(asker),
-            Some(Purpose::Probe) | None => panic!("askers join flights that answer"),
+            Some(Purpose::Probe | Purpose::Piece(_)) | None => {
+                panic!("askers join flights that answer")
+            }
         }
     }
 
@@ -206,7 +249,43 @@ impl Flights {
                 let asker = askers.remove(at);
                 Some((id, asker, askers.is_empty() && !*refresh))
             }
-            Purpose::Probe => None,
+            Purpose::Probe | Purpose::Piece(_) => None,
+        }
+    }
+
+    /// The pieces of a table that may be waited for, in order of their beginning.
+    pub(crate) fn pieces_of(&self, table: &str) -> impl Iterator<Item = (FlightId, &Piece)> {
+        let ids = self.by_table.get(table).into_iter().flatten();
+        ids.filter_map(|id| match &self.flights.get(id)?.purpose {
+            Purpose::Piece(piece) => Some((*id, piece)),
+            Purpose::Answer { .. } | Purpose::Probe => None,
+        })
+    }
+
+    /// The pieces of the tables that satisfy a condition, in order of their beginning.
+    pub(crate) fn pieces_in(&self, wanted: impl Fn(&str) -> bool) -> Vec<FlightId> {
+        let wanted = |flight: &Flight| match &flight.purpose {
+            Purpose::Piece(piece) => wanted(&piece.window.table),
+            Purpose::Answer { .. } | Purpose::Probe => false,
+        };
+        let pieces = self.flights.iter().filter(|(_, flight)| wanted(flight));
+        pieces.map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn piece_mut(&mut self, id: FlightId) -> Option<&mut Piece> {
+        match &mut self.flights.get_mut(&id)?.purpose {
+            Purpose::Piece(piece) => Some(piece),
+            Purpose::Answer { .. } | Purpose::Probe => None,
+        }
+    }
+
+    /// Nobody comes to wait for this piece any more.
+    fn hide_piece(&mut self, table: &str, id: FlightId) {
+        if let Some(pieces) = self.by_table.get_mut(table) {
+            pieces.retain(|piece| *piece != id);
+            if pieces.is_empty() {
+                self.by_table.remove(table);
+            }
         }
     }
 
@@ -219,11 +298,11 @@ impl Flights {
         of_source.map(|(id, _)| *id).collect()
     }
 
-    /// The flights of the keys that satisfy a condition, in order of their beginning.
+    /// The flights that answer keys which satisfy a condition, in order of their beginning.
     pub(crate) fn matching(&self, wanted: impl Fn(&str) -> bool) -> Vec<FlightId> {
         let wanted = |flight: &Flight| match &flight.purpose {
             Purpose::Answer { question, .. } => wanted(&question.key),
-            Purpose::Probe => false,
+            Purpose::Probe | Purpose::Piece(_) => false,
         };
         let matching = self.flights.iter().filter(|(_, flight)| wanted(flight));
         matching.map(|(id, _)| *id).collect()
@@ -239,6 +318,15 @@ impl Flights {
             if self.by_key.get(&question.key) == Some(&id) {
                 self.by_key.remove(&question.key);
             }
+        }
+    }
+
+    /// What this piece brings is not to be kept, nor waited for by others.
+    pub(crate) fn disown_piece(&mut self, id: FlightId) {
+        if let Some(piece) = self.piece_mut(id) {
+            piece.keep = false;
+            let table = piece.window.table.clone();
+            self.hide_piece(&table, id);
         }
     }
 

@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::fmt;
 
-use crate::TemplateError;
+use crate::{TemplateError, key};
 
 /// Which answers are to be forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,18 @@ impl Invalidation {
             }
             Self::All => true,
         }
+    }
+
+    /// Whether what is known under a table's key is among them, or serves one that is: the key of a
+    /// range, and any text that such a key begins with, reaches all that its window was cut from.
+    pub(crate) fn reaches(&self, table: &str) -> bool {
+        let stem = key::stem_of_table(table).unwrap_or(table);
+        self.covers(table)
+            || match self {
+                Self::Key(key) => key::stem(key) == Some(stem),
+                Self::Prefix(prefix) => prefix.starts_with(stem),
+                Self::Source(_) | Self::Template { .. } | Self::All => false,
+            }
     }
 }
 
@@ -118,6 +130,21 @@ mod tests {
         assert!(!template.covers("a/kv_cache:x=1") && !template.covers("ab/kv"));
         let source = Invalidation::Source("a".into());
         assert!(source.covers("a/:query=up") && !source.covers("ab/:query=up"));
+    }
+
+    #[test]
+    fn the_key_of_a_range_reaches_what_its_window_is_cut_from() {
+        let table = key::table("prom/:query=up,@step=15", 0);
+        let key = |start| alloc::format!("prom/:query=up,@step=15,@start={start},@end=90");
+        assert!(Invalidation::Key(key(60)).reaches(&table));
+        assert!(Invalidation::Key((*table).into()).reaches(&table));
+        assert!(Invalidation::Prefix(key(60)).reaches(&table));
+        assert!(Invalidation::Prefix("prom/:query=up,".into()).reaches(&table));
+        assert!(!Invalidation::Prefix("prom/:query=up,@step=1,".into()).reaches(&table));
+        assert!(!Invalidation::Key("prom/:query=up".into()).reaches(&table));
+        assert!(!Invalidation::Key("prom/:query=up,@step=1,@start=6".into()).reaches(&table));
+        assert!(Invalidation::Source("prom".into()).reaches(&table));
+        assert!(!Invalidation::Source("pro".into()).reaches(&table));
     }
 
     #[test]

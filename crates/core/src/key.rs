@@ -4,8 +4,11 @@
 //! in the asker's own words; no template has an empty name. Parameters are sorted by name, and
 //! the characters that separate are escaped inside names and values, so the text is injective.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+
+use tidegate_wire::number::parse_timestamp_ms;
 
 /// Builds a key from parts.
 pub(crate) struct KeyBuilder {
@@ -38,6 +41,35 @@ impl KeyBuilder {
     pub(crate) fn finish(self) -> Arc<str> {
         self.text.into()
     }
+}
+
+/// What the keys of range questions have in common that differ in their windows alone: the key of
+/// one, up to where its window begins. An escaped text never reads so.
+pub(crate) fn stem(key: &str) -> Option<&str> {
+    key.rfind(",@start=").map(|at| &key[..at])
+}
+
+/// The key of a table of extents.
+pub(crate) fn table(stem: &str, phase_ms: i64) -> Arc<str> {
+    format!("{stem},@phase={phase_ms}ms").into()
+}
+
+/// The key of the table that serves a range question, by its own key; `None` where it is none.
+pub(crate) fn table_of(key: &str) -> Option<Arc<str>> {
+    if stem_of_table(key).is_some() {
+        return Some(key.into());
+    }
+    let stem = stem(key)?;
+    let window = key.get(stem.len()..)?.strip_prefix(",@start=")?;
+    let start_ms = parse_timestamp_ms(window.split(',').next()?).ok()?;
+    let step = &stem[stem.rfind("@step=")? + "@step=".len()..];
+    let step_ms = parse_timestamp_ms(step).ok()?;
+    Some(table(stem, start_ms.checked_rem_euclid(step_ms)?))
+}
+
+/// The stem of the keys that a table serves.
+pub(crate) fn stem_of_table(table: &str) -> Option<&str> {
+    table.rfind(",@phase=").map(|at| &table[..at])
 }
 
 fn push_escaped(text: &mut String, part: &str) {

@@ -83,7 +83,7 @@ pub use adaptive::{AdaptiveTtl, Fingerprint};
 pub use answer::{Answer, Payload, Provenance, Reuse};
 pub use ask::{Ask, AskId, Lookup, Priority, Query};
 pub use breaker::{Admission, Breaker, BreakerConfig, BreakerState};
-pub use collector::{Collector, Explanation, Handle, Hit, InFlight, Kept, Tracking};
+pub use collector::{Collector, Covered, Explanation, Handle, Hit, InFlight, Kept, Tracking};
 pub use config::{
     CacheConfig, Config, ConfigError, Limits, LocalConfig, ParamConfig, ParamType, SourceConfig,
     SourceKind, TemplateConfig, TemplateKind,

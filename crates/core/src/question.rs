@@ -12,7 +12,8 @@ use tidegate_wire::Shape;
 use tidegate_wire::form::encode_form;
 use tidegate_wire::number::{parse_timestamp_ms, write_timestamp_ms};
 
-use crate::key::KeyBuilder;
+use crate::key::{self, KeyBuilder};
+use crate::range::{Grid, Reach, Run};
 use crate::source::Source;
 use crate::{
     Ask, FetchRequest, Limits, Method, Now, Query, QueryError, Range, SourceConfig, Thresholds,
@@ -45,6 +46,30 @@ const POST_PATHS: [&str; 5] = [
 
 /// The parameters of the query endpoints that an ask may pass on.
 const EXTRA_PARAMS: [&str; 4] = ["limit", "lookback_delta", "stats", "timeout"];
+
+/// The window of a range question.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    /// The key of what it is cut from.
+    pub(crate) table: Arc<str>,
+    pub(crate) grid: Grid,
+    pub(crate) run: Run,
+    pub(crate) reach: Reach,
+}
+
+impl Window {
+    /// The points of a run that are settled when it is `at`.
+    pub(crate) fn settled(&self, run: Run, settle: Duration, at: UnixMillis) -> Option<Run> {
+        let until_ms = self.reach.settled_until(settled_edge_ms(settle, at))?;
+        Run::new(run.first, run.last.min(self.grid.last_until(until_ms)))
+    }
+}
+
+/// The last instant that is settled when it is `at`.
+fn settled_edge_ms(settle: Duration, at: UnixMillis) -> i64 {
+    let settle_ms = i64::try_from(settle.as_millis()).unwrap_or(i64::MAX);
+    at.0.saturating_sub(settle_ms).saturating_sub(1)
+}
 
 /// An ask made definite.
 #[derive(Clone, Debug)]
@@ -124,6 +149,39 @@ impl Question {
             Subject::Endpoint { .. } => Shape::Document,
             Subject::Query { .. } | Subject::Target(_) => Shape::Query,
         }
+    }
+
+    /// How its window lies on a grid, for a range query whose points can be had one by one.
+    pub(crate) fn window(&self) -> Option<Window> {
+        let Subject::Query { text, range, extra } = &self.subject else {
+            return None;
+        };
+        // What counts or cuts series does so in the whole window.
+        let of_window = |(name, _): &(String, String)| matches!(&**name, "limit" | "stats");
+        if extra.iter().any(of_window) {
+            return None;
+        }
+        let (grid, run) = Grid::of(range.as_ref()?)?;
+        Some(Window {
+            table: key::table(key::stem(&self.key)?, grid.phase_ms()),
+            grid,
+            run,
+            reach: Reach::of(text)?,
+        })
+    }
+
+    /// The same question about other points of its grid.
+    pub(crate) fn about(&self, grid: Grid, run: Run) -> Self {
+        let mut question = self.clone();
+        let about = grid.range(run);
+        question.asked = Some(about.end);
+        if let Subject::Query { range, .. } = &mut question.subject {
+            *range = Some(about);
+        }
+        let [start, end] = [about.start, about.end].map(timestamp);
+        let stem = key::stem(&self.key).unwrap_or(&self.key);
+        question.key = format!("{stem},@start={start},@end={end}").into();
+        question
     }
 
     /// The text of its query; empty where it is none.
@@ -358,22 +416,37 @@ impl Questioner<'_> {
     ) -> Question {
         let own = (ttl.is_some(), thresholds.is_some());
         let settings = self.source.map(|source| &source.settings);
+        let query = match &subject {
+            Subject::Query { text, .. } => Some(&**text),
+            Subject::Endpoint { .. } | Subject::Target(_) => None,
+        };
+        let asked_of = asked.map(|asked| (asked, query));
         let ttl = ttl.or_else(|| settings.map(|settings| settings.ttl));
         let thresholds = thresholds.or_else(|| settings.map(|settings| settings.thresholds));
         Question {
             key: key.finish(),
+            ttl: self.ttl(asked_of, ttl.unwrap_or_default(), now),
             subject,
             asked,
-            ttl: self.ttl(asked, ttl.unwrap_or_default(), now),
             thresholds: thresholds.unwrap_or_default(),
             own,
         }
     }
 
-    /// What was settled when it was asked about stays as it is, within reason.
-    fn ttl(&self, asked: Option<UnixMillis>, ttl: Duration, now: Now) -> Duration {
-        let settled = asked.is_some_and(|asked| now.wall.since(asked) > self.limits.settle);
-        if settled {
+    /// What was settled when it was asked about stays as it is, within reason; all that the query
+    /// looks at, that is.
+    fn ttl(&self, asked: Option<(UnixMillis, Option<&str>)>, ttl: Duration, now: Now) -> Duration {
+        let edge_ms = settled_edge_ms(self.limits.settle, now.wall);
+        let is_settled = |asked: UnixMillis, query| match query {
+            Some(query) => {
+                // A window that is settled at its end is settled throughout.
+                let reach = Reach::of_whole(query);
+                reach.is_some_and(|reach| reach.is_settled(asked.0, edge_ms))
+            }
+            None => true,
+        };
+        let settled = asked.filter(|(asked, _)| asked.0 <= edge_ms);
+        if settled.is_some_and(|(asked, query)| is_settled(asked, query)) {
             self.limits.settled_age_max.max(ttl)
         } else {
             ttl

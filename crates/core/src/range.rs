@@ -5,6 +5,21 @@ use core::time::Duration;
 
 use crate::UnixMillis;
 
+mod assemble;
+mod block;
+mod extents;
+mod grid;
+mod names;
+mod plan;
+mod reach;
+
+pub(crate) use assemble::assemble;
+pub(crate) use block::{Block, Reading};
+pub(crate) use extents::{Belief, Extents, Known};
+pub(crate) use grid::{Grid, Run};
+pub(crate) use plan::{assign, missing};
+pub(crate) use reach::Reach;
+
 /// How many steps a range may have: Prometheus' own bound, 11,000, enough for a week of minutes.
 const STEPS_MAX: u128 = 11_000;
 

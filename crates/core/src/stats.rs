@@ -47,6 +47,8 @@ pub struct Stats {
     pub clock_clamped: u64,
     /// Answers dropped to stay within the cache's bytes.
     pub evictions: u64,
+    /// Extents of ranges dropped to stay within their half of the cache's bytes.
+    pub extent_evictions: u64,
     /// Samples recorded.
     pub samples_accepted: u64,
     /// Samples refused.
@@ -55,11 +57,17 @@ pub struct Stats {
     pub cache_entries: usize,
     /// What they weigh now, in bytes.
     pub cache_bytes: usize,
+    /// Extents of ranges kept now.
+    pub extents: usize,
+    /// What they weigh now, in bytes, their label sets included.
+    pub extent_bytes: usize,
+    /// The samples in them, native histograms included.
+    pub extent_samples: usize,
     /// Refusals remembered now.
     pub refusals: usize,
     /// Keys kept warm now.
     pub tracked: usize,
-    /// What they may weigh, in bytes.
+    /// What answers and extents may weigh together, in bytes.
     pub cache_bytes_max: usize,
     /// Fetches in flight now.
     pub fetches_in_flight: usize,

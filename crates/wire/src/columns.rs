@@ -132,7 +132,7 @@ impl Columns {
     }
 
     /// Whether labels go out with `<`, `>` and `&` as they are, as newer Prometheus writes them.
-    pub(crate) fn plain_html(&self) -> bool {
+    pub fn plain_html(&self) -> bool {
         self.plain_html
     }
 

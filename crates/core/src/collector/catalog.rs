@@ -97,6 +97,7 @@ impl Collector {
         let now = self.clamp(now);
         self.forget_lent();
         let forgotten = self.forget(what);
+        self.restart_ranges(what, now);
         for id in self.flights.matching(|key| what.covers(key)) {
             self.restart(id, now);
         }
@@ -118,7 +119,9 @@ impl Collector {
         self.forget_lent();
         self.limits = config.limits;
         self.cleanup_interval = config.cache.cleanup_interval;
-        self.cache.resize(config.cache.bytes());
+        self.cache_bytes_max = config.cache.bytes();
+        self.extents.resize(self.cache_bytes_max / 2);
+        self.share_room();
         for at in self.by_name.values().copied().collect::<Vec<_>>() {
             let former = &self.sources[at];
             let stays = config
@@ -223,6 +226,9 @@ impl Collector {
         {
             self.drop_tracking(id, now);
         }
+        for id in self.flights.pieces_in(|table| what.covers(table)) {
+            self.flights.disown_piece(id);
+        }
         for id in self.flights.matching(|key| what.covers(key)) {
             self.flights.disown(id);
             if self.flights.askers(id) == 0 {
@@ -233,6 +239,8 @@ impl Collector {
 
     fn forget(&mut self, what: &Invalidation) -> usize {
         self.refusals.forget(|key| what.covers(key));
+        self.extents.forget(|table| what.reaches(table));
+        self.share_room();
         match what {
             Invalidation::Key(key) => usize::from(self.cache.remove(key)),
             Invalidation::Prefix(prefix) => self.cache.remove_prefix(prefix),

@@ -6,13 +6,15 @@ use core::time::Duration;
 use super::Collector;
 use crate::flight::{Purpose, Stage};
 use crate::question::Question;
-use crate::{BreakerState, Freshness, Now, UnixMillis};
+use crate::{BreakerState, Freshness, Now, UnixMillis, key};
 
 /// What is known about a key. Durations count from or to the instant it was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     /// The kept answer, if there is one.
     pub kept: Option<Kept>,
+    /// What extents its window can be cut from, if the key is a range's.
+    pub covered: Option<Covered>,
     /// The refusal that is remembered, if there is one.
     pub refusal: Option<String>,
     /// The question on its way, if there is one.
@@ -41,10 +43,24 @@ pub struct Kept {
     pub usable: bool,
 }
 
+/// What is known about the windows of a range query, at its step and phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// Extents kept.
+    pub extents: usize,
+    /// Points of time in them.
+    pub points: usize,
+    /// Samples in them.
+    pub samples: usize,
+    /// Requests under way for more.
+    pub pieces_in_flight: usize,
+}
+
 /// A question on its way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InFlight {
-    /// `queued`, `fetching` or `resting` before another try.
+    /// `queued`, `fetching`, `resting` before another try, or `gathering` while pieces of a range
+    /// are.
     pub stage: &'static str,
     /// How many wait for it.
     pub askers: usize,
@@ -85,6 +101,7 @@ impl Collector {
             .and_then(|name| self.by_name.get(name));
         let mut explanation = Explanation {
             kept,
+            covered: key::table_of(key).map(|table| self.explain_table(&table)),
             refusal: self
                 .refusals
                 .recall(key, now.mono)
@@ -111,18 +128,29 @@ impl Collector {
         standing.breaker.state(now.mono)
     }
 
+    fn explain_table(&self, table: &str) -> Covered {
+        let held = self.extents.holding_of(table).unwrap_or_default();
+        Covered {
+            extents: held.extents,
+            points: held.points,
+            samples: held.samples,
+            pieces_in_flight: self.flights.pieces_of(table).count(),
+        }
+    }
+
     fn explain_flight(&self, key: &str, now: Now) -> Option<InFlight> {
         let id = self.flights.of_key(key)?;
         let flight = self.flights.flight(id)?;
         let askers = match &flight.purpose {
             Purpose::Answer { askers, .. } => askers.len(),
-            Purpose::Probe => 0,
+            Purpose::Probe | Purpose::Piece(_) => 0,
         };
         Some(InFlight {
             stage: match flight.stage {
                 Stage::Queued | Stage::Landed => "queued",
                 Stage::Fetching { .. } => "fetching",
                 Stage::Resting { .. } => "resting",
+                Stage::Gathering => "gathering",
             },
             askers,
             retries: flight.retry.granted(),
@@ -155,6 +183,9 @@ impl Explanation {
                 "a miss: the ttl is over; the answer stands in if the source fails, or where stale data is allowed"
             }
             (Some(_), _, None) => "a miss: the answer kept is too old to be used",
+            (None, _, None) if self.covered.is_some_and(|covered| covered.extents > 0) => {
+                "partial: what the extents do not cover is fetched"
+            }
             (None, _, None) => "a miss: nothing is kept under this key",
         }
     }

@@ -7,6 +7,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use tidegate_wire::Shape;
+
 use super::Collector;
 use super::lookup::entry_answer;
 use super::reading::{failure, understand, understand_probe, understand_text};
@@ -23,6 +25,23 @@ use crate::{
 
 /// Where a source that is asked for its presence answers; cheap, and every Prometheus has it.
 const PROBE_PATH: &str = "/api/v1/status/buildinfo";
+
+/// What an answer was made from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    /// How it was come by, for whoever caused it.
+    pub(super) provenance: Provenance,
+    /// When the oldest of what came from memory was received.
+    pub(super) oldest: Option<Now>,
+}
+
+impl Origin {
+    /// From the source, as it is.
+    const FETCHED: Self = Self {
+        provenance: Provenance::Miss,
+        oldest: None,
+    };
+}
 
 impl Collector {
     /// Puts a question into its source's queue. It is fetched by the next [`Self::launch`].
@@ -99,8 +118,8 @@ impl Collector {
             .flights
             .fetch(id, now)
             .expect("what is queued is listed");
-        let (target, request) = match &flight.purpose {
-            Purpose::Probe => {
+        let (target, request) = match flight.question() {
+            None => {
                 let request = FetchRequest {
                     method: Method::Get,
                     path: PROBE_PATH.into(),
@@ -108,7 +127,7 @@ impl Collector {
                 };
                 (None, request)
             }
-            Purpose::Answer { question, .. } => (question.target().cloned(), question.request()),
+            Some(question) => (question.target().cloned(), question.request()),
         };
         if flight.last_error.is_none() {
             self.sources[at].budget.tried(now.mono);
@@ -152,16 +171,14 @@ impl Collector {
             }
             Err(_) => (None, None),
         };
+        let source = &self.sources[at].name;
         let outcome = match &flight.purpose {
-            Purpose::Probe => understand_probe(&self.sources[at].name, result),
-            Purpose::Answer { question, .. } => {
-                let source = &self.sources[at].name;
-                let payload = match question.target() {
-                    Some(_) => understand_text(source, result, now),
-                    None => understand(source, question.shape(), result),
-                };
-                payload.map(Some)
-            }
+            Purpose::Probe => understand_probe(source, result),
+            Purpose::Answer { question, .. } => match question.target() {
+                Some(_) => understand_text(source, result, now).map(Some),
+                None => understand(source, question.shape(), result).map(Some),
+            },
+            Purpose::Piece(_) => understand(source, Shape::Query, result).map(Some),
         };
         match &outcome {
             Err(QueryError::Unreachable {
@@ -196,7 +213,7 @@ impl Collector {
         {
             return;
         }
-        self.conclude(id, outcome, now);
+        self.conclude(id, outcome.map(|payload| payload.map(Arc::new)), now);
     }
 
     /// Lets a failed question wait for another try, where one is due and affordable.
@@ -281,6 +298,7 @@ impl Collector {
             {
                 self.reschedule(&question.key.clone(), now, now);
             }
+            self.leave_pieces(id, now);
         }
     }
 
@@ -290,7 +308,7 @@ impl Collector {
         let flight = self.flights.flight_mut(id)?;
         let (at, priority) = (flight.source, flight.priority);
         match core::mem::replace(&mut flight.stage, Stage::Landed) {
-            Stage::Landed => None,
+            Stage::Landed | Stage::Gathering => None,
             Stage::Queued => {
                 self.sources[at].queue.remove(priority, id);
                 None
@@ -311,6 +329,9 @@ impl Collector {
 
     /// Fetches a question anew, from the queue on, for what is under way is out of date.
     pub(super) fn restart(&mut self, id: FlightId, now: Now) {
+        if self.assemblies.contains_key(&id) {
+            return self.replan(id, now);
+        }
         if let Some(began) = self.ground(id) {
             self.standing(id).breaker.abandoned(began, now.mono);
         }
@@ -339,27 +360,48 @@ impl Collector {
     pub(super) fn conclude(
         &mut self,
         id: FlightId,
-        outcome: Result<Option<Payload>, QueryError>,
+        outcome: Result<Option<Arc<Payload>>, QueryError>,
+        now: Now,
+    ) {
+        self.conclude_from(id, outcome, Origin::FETCHED, now);
+    }
+
+    /// The same, of an answer that was put together.
+    pub(super) fn conclude_from(
+        &mut self,
+        id: FlightId,
+        outcome: Result<Option<Arc<Payload>>, QueryError>,
+        origin: Origin,
         now: Now,
     ) {
         let Some(flight) = self.flights.end(id) else {
             return;
         };
         self.timers.clear(flight.deadline, Timer::Flight(id));
+        self.leave_pieces(id, now);
         let at = flight.source;
-        let Purpose::Answer {
-            question,
-            askers,
-            keep,
-            ..
-        } = flight.purpose
-        else {
-            return;
+        let (question, askers, keep) = match flight.purpose {
+            Purpose::Answer {
+                question,
+                askers,
+                keep,
+                ..
+            } => (question, askers, keep),
+            Purpose::Piece(piece) => {
+                if let Some(outcome) = outcome.transpose() {
+                    self.piece_ended(id, piece, outcome, now);
+                }
+                return;
+            }
+            Purpose::Probe => return,
         };
         match outcome {
             Ok(Some(payload)) => {
-                let entry = self.entry(at, question.clone(), payload, keep, flight.begun, now);
-                self.deliver(entry, keep, askers, now);
+                let mut entry = self.entry(at, question.clone(), payload, keep, flight.begun, now);
+                if let Some(oldest) = origin.oldest {
+                    entry.ttl = entry.ttl.min(self.believed_for(oldest, now));
+                }
+                self.deliver(entry, keep, askers, origin.provenance, now);
             }
             Ok(None) => {}
             Err(error) => {
@@ -384,7 +426,7 @@ impl Collector {
         &mut self,
         at: usize,
         question: Arc<Question>,
-        payload: Payload,
+        payload: Arc<Payload>,
         keep: bool,
         begun: Now,
         now: Now,
@@ -394,7 +436,7 @@ impl Collector {
         Entry {
             as_of: as_of.or(question.asked).unwrap_or(begun.wall),
             ttl: learnt.flatten().unwrap_or(question.ttl),
-            payload: Arc::new(payload),
+            payload,
             received: now,
             question,
             source: at,
@@ -403,7 +445,14 @@ impl Collector {
         }
     }
 
-    fn deliver(&mut self, mut entry: Entry, keep: bool, askers: Vec<Asker>, now: Now) {
+    pub(super) fn deliver(
+        &mut self,
+        mut entry: Entry,
+        keep: bool,
+        askers: Vec<Asker>,
+        leader: Provenance,
+        now: Now,
+    ) {
         // What comes with warnings may be partial, and must not be the last good answer.
         let partial = !entry.payload.response.warnings.is_empty();
         let keep = keep && self.cache.is_enabled() && !partial;
@@ -417,7 +466,7 @@ impl Collector {
         for asker in askers {
             self.clear_ask_timer(&asker);
             let provenance = if asker.leads {
-                Provenance::Miss
+                leader
             } else {
                 Provenance::Coalesced
             };

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::Collector;
+use super::ranging::Planned;
 use crate::cache::Entry;
 use crate::config::LOCAL;
 use crate::flight::{Asker, FlightId, Purpose, Stage};
@@ -123,6 +124,15 @@ impl Collector {
             self.stats.refusals_recalled += 1;
             return Err(error.clone());
         }
+        if self.flights.of_key(&question.key).is_none() {
+            match self.plan_range(at, &question, ask, now)? {
+                Planned::Ready(answer) => return Ok(Lookup::Ready(answer)),
+                Planned::Begun(flight) => {
+                    return self.join(at, flight, true, ask, now).map(Lookup::Pending);
+                }
+                Planned::Whole => {}
+            }
+        }
         self.wait_for(at, question, ask, now).map(Lookup::Pending)
     }
 
@@ -149,6 +159,18 @@ impl Collector {
                 (self.begin(at, purpose, ask.priority, now)?, true)
             }
         };
+        self.join(at, flight, leads, ask, now)
+    }
+
+    /// Lets an asker wait for a flight.
+    fn join(
+        &mut self,
+        at: usize,
+        flight: FlightId,
+        leads: bool,
+        ask: &Ask,
+        now: Now,
+    ) -> Result<AskId, QueryError> {
         if self.flights.askers(flight) >= self.limits.askers_per_fetch_max {
             return Err(self.overloaded(at, "askers_per_fetch_max"));
         }
@@ -178,7 +200,7 @@ impl Collector {
     }
 
     /// A question in the queue is as urgent as whoever of its askers is in the greatest hurry.
-    fn hurry(&mut self, id: FlightId, priority: Priority) {
+    pub(super) fn hurry(&mut self, id: FlightId, priority: Priority) {
         let Some(flight) = self.flights.flight_mut(id) else {
             return;
         };
@@ -187,10 +209,14 @@ impl Collector {
             return;
         }
         flight.priority = priority;
-        if flight.stage == Stage::Queued {
-            let queue = &mut self.sources[flight.source].queue;
-            queue.remove(former, id);
-            queue.push(priority, id);
+        match flight.stage {
+            Stage::Queued => {
+                let queue = &mut self.sources[flight.source].queue;
+                queue.remove(former, id);
+                queue.push(priority, id);
+            }
+            Stage::Gathering => self.hurry_pieces(id, priority),
+            Stage::Fetching { .. } | Stage::Resting { .. } | Stage::Landed => {}
         }
     }
 

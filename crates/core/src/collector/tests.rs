@@ -19,6 +19,7 @@ mod change;
 mod gathering;
 mod hits;
 mod lending;
+mod range;
 mod refresh;
 mod resilience;
 

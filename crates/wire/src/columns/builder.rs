@@ -63,7 +63,7 @@ impl ColumnsBuilder {
     }
 
     /// Says that the source writes `<`, `>` and `&` in labels as they are.
-    pub(crate) fn plain_html(&mut self) {
+    pub fn plain_html(&mut self) {
         self.columns.plain_html = true;
     }
 
