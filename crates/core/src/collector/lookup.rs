@@ -280,10 +280,12 @@ impl Collector {
 fn refuse_beyond_instants(question: &Question, what: &str) -> Result<(), QueryError> {
     match question.subject {
         Subject::Query { range: None, .. } => Ok(()),
-        _ => Err(QueryError::Unsupported {
-            message: format!("{what} can only be asked about an instant"),
-            position: 0,
-        }),
+        Subject::Query { .. } | Subject::Endpoint { .. } | Subject::Target(_) => {
+            Err(QueryError::Unsupported {
+                message: format!("{what} can only be asked about an instant"),
+                position: 0,
+            })
+        }
     }
 }
 
