@@ -5,6 +5,7 @@
 //! and duplicate timestamps reach whoever must judge them.
 
 mod builder;
+mod intern;
 
 use alloc::string::String;
 use alloc::vec::Vec;

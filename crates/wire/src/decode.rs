@@ -8,6 +8,7 @@
 mod data;
 mod error;
 mod limits;
+mod series;
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::swar::mark_equal;
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Whether `<`, `>`, `&`, U+2028 and U+2029 are escaped.
@@ -32,7 +34,7 @@ pub(crate) fn write_string(text: &str, html: Html, out: &mut Vec<u8>) {
         out.extend_from_slice(&bytes[done..at]);
         done = at + length;
         match byte {
-            0xe2 => out.extend_from_slice(if bytes[at + 2] == 0xa8 {
+            SEPARATOR => out.extend_from_slice(if bytes[at + 2] == 0xa8 {
                 b"\\u2028"
             } else {
                 b"\\u2029"
@@ -47,13 +49,30 @@ pub(crate) fn write_string(text: &str, html: Html, out: &mut Vec<u8>) {
 /// Whether `source`, JSON as it is written, has something plain that [`Html::Escaped`] escapes.
 pub(crate) fn is_plain_html(source: &str) -> bool {
     let bytes = source.as_bytes();
+    let (words, rest) = bytes.as_chunks::<8>();
+    let suspicious = |word: u64| {
+        mark_equal(word, b'<')
+            | mark_equal(word, b'>')
+            | mark_equal(word, b'&')
+            | mark_equal(word, SEPARATOR)
+    };
+    let marks = words.iter().fold(0, |marks, word| {
+        marks | suspicious(u64::from_le_bytes(*word))
+    });
+    let in_rest = |byte: &u8| matches!(*byte, b'<' | b'>' | b'&' | SEPARATOR);
+    if marks == 0 && !rest.iter().any(in_rest) {
+        return false;
+    }
     let mut places = bytes.iter().enumerate();
     places.any(|(at, byte)| matches!(byte, b'<' | b'>' | b'&') || is_separator(bytes, at))
 }
 
+/// What U+2028 and U+2029 start with.
+const SEPARATOR: u8 = 0xe2;
+
 /// Whether U+2028 or U+2029 starts at `at`: E2 80 A8 or E2 80 A9.
 fn is_separator(bytes: &[u8], at: usize) -> bool {
-    bytes[at] == 0xe2 && matches!(bytes.get(at + 1..at + 3), Some([0x80, 0xa8 | 0xa9]))
+    bytes[at] == SEPARATOR && matches!(bytes.get(at + 1..at + 3), Some([0x80, 0xa8 | 0xa9]))
 }
 
 fn write_escape(byte: u8, out: &mut Vec<u8>) {

@@ -41,6 +41,7 @@ pub mod number;
 mod reader;
 mod response;
 mod scrape;
+mod swar;
 pub mod text;
 
 pub use columns::{Columns, ColumnsBuilder, Series};

@@ -1,6 +1,7 @@
 //! Prometheus' formats of numbers, timestamps and durations, in and out.
 
 mod duration;
+mod plain;
 mod time;
 
 use alloc::string::String;
@@ -8,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 pub use duration::{parse_api_duration_ns, parse_duration_ms};
+pub(crate) use plain::{BEFORE, plain_sample};
 pub use time::parse_timestamp_ms;
 pub(crate) use time::{float_seconds_ms, parse_decimal_seconds};
 

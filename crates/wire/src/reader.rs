@@ -8,6 +8,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 
 use crate::decode::DecodeError;
+use crate::swar::plain_length;
 
 /// The deepest nesting of arrays and objects that is read.
 ///
@@ -60,6 +61,35 @@ impl<'a> Reader<'a> {
     /// What was read from `start` on, as it is written.
     pub(crate) fn since(&self, start: usize) -> &'a str {
         &self.text[start..self.at]
+    }
+
+    /// What is not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.text.as_bytes()[self.at..]
+    }
+
+    /// `N` bytes of which `before` are read, unless the body has fewer there.
+    pub(crate) fn window<const N: usize>(&self, before: usize) -> Option<&'a [u8; N]> {
+        let start = self.at.checked_sub(before)?;
+        self.text.as_bytes().get(start..)?.first_chunk()
+    }
+
+    /// Consumes `text` if it comes next, without white space before it.
+    pub(crate) fn take<const N: usize>(&mut self, text: &[u8; N]) -> bool {
+        let comes = self.rest().first_chunk::<N>() == Some(text);
+        if comes {
+            self.at += N;
+        }
+        comes
+    }
+
+    /// Consumes `length` bytes that were looked at.
+    ///
+    /// # Panics
+    ///
+    /// Later, if that does not end at a character.
+    pub(crate) fn advance(&mut self, length: usize) {
+        self.at += length;
     }
 
     /// The next byte that is not white space; it is not consumed.
@@ -303,17 +333,14 @@ impl<'a> Reader<'a> {
     /// The text up to a quote or an escape, which is next.
     fn plain_run(&mut self) -> Result<&'a str> {
         let start = self.at;
-        let rest = &self.text.as_bytes()[start..];
-        let Some(length) = rest
-            .iter()
-            .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)
-        else {
+        let bytes = self.text.as_bytes();
+        let Some(length) = plain_length(bytes, start) else {
             return Err(DecodeError::Truncated {
-                position: self.text.len(),
+                position: bytes.len(),
             });
         };
         self.at += length;
-        if rest[length] < 0x20 {
+        if bytes[self.at] < 0x20 {
             return Err(self.unexpected("no control character in a string"));
         }
         Ok(&self.text[start..self.at])

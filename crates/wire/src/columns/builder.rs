@@ -1,5 +1,6 @@
 //! Columns while they are filled.
 
+use super::intern::Interner;
 use super::{Columns, Ends, Histogram, Label, Span};
 
 /// Builds [`Columns`] series by series.
@@ -9,6 +10,7 @@ use super::{Columns, Ends, Histogram, Label, Span};
 #[derive(Clone, Debug, Default)]
 pub struct ColumnsBuilder {
     columns: Columns,
+    known: Interner,
 }
 
 impl ColumnsBuilder {
@@ -33,11 +35,23 @@ impl ColumnsBuilder {
     ///
     /// If the text of all labels and histograms passes 4 GiB; decoding is limited far below that.
     pub fn label(&mut self, name: &str, value: &str) {
-        let like = self.label_above();
-        let name = self.intern(name, like.map(|label| label.name));
-        let value = self.intern(value, like.map(|label| label.value));
-        self.columns.labels.push(Label { name, value });
-        self.current().labels += 1;
+        let above = self.label_above();
+        let name = self.intern(name, above.map(|label| label.name));
+        let value = self.intern(value, above.map(|label| label.value));
+        self.push_label(Label { name, value });
+    }
+
+    /// Adds the label at the same place in the series before, with `value` if it is given.
+    ///
+    /// # Panics
+    ///
+    /// If there is none: see [`label_above`](Self::label_above).
+    pub(crate) fn label_as_above(&mut self, value: Option<&str>) {
+        let mut label = self.label_above().expect("the series before has it");
+        if let Some(value) = value {
+            label.value = self.intern(value, None);
+        }
+        self.push_label(label);
     }
 
     /// Adds a float sample to the current series, after those it has.
@@ -45,6 +59,18 @@ impl ColumnsBuilder {
         self.columns.timestamps_ms.push(timestamp_ms);
         self.columns.values.push(value);
         self.current().samples += 1;
+    }
+
+    /// Adds float samples to the current series, after those it has; gives back how many there were.
+    pub(crate) fn samples(&mut self, samples: impl Iterator<Item = (i64, f64)>) -> usize {
+        let before = self.columns.values.len();
+        for (timestamp_ms, value) in samples {
+            self.columns.timestamps_ms.push(timestamp_ms);
+            self.columns.values.push(value);
+        }
+        let added = self.columns.values.len() - before;
+        self.current().samples += added;
+        added
     }
 
     /// Adds a native histogram, as the JSON text it is, to the current series.
@@ -55,7 +81,7 @@ impl ColumnsBuilder {
     ///
     /// If the text of all labels and histograms passes 4 GiB; decoding is limited far below that.
     pub fn histogram(&mut self, timestamp_ms: i64, raw_json: &str) {
-        let json = self.push_text(raw_json);
+        let json = self.columns.push_text(raw_json);
         self.columns
             .histograms
             .push(Histogram { timestamp_ms, json });
@@ -65,6 +91,30 @@ impl ColumnsBuilder {
     /// Says that the source writes `<`, `>` and `&` in labels as they are.
     pub fn plain_html(&mut self) {
         self.columns.plain_html = true;
+    }
+
+    /// Whether the source is known to write `<`, `>` and `&` in labels as they are.
+    pub(crate) fn is_plain_html(&self) -> bool {
+        self.columns.plain_html
+    }
+
+    /// Makes room for `series` more that have as many labels as the first, and for `samples` more.
+    pub(crate) fn reserve(&mut self, series: usize, samples: usize) {
+        let columns = &mut self.columns;
+        let labels = columns.series.first().map_or(0, |first| first.labels);
+        columns.series.reserve(series);
+        columns.labels.reserve(series.saturating_mul(labels));
+        columns.timestamps_ms.reserve(samples);
+        columns.values.reserve(samples);
+    }
+
+    /// The label at the same place in the series before as the next one will have in this.
+    pub(crate) fn text_above(&self) -> Option<(&str, &str)> {
+        let label = self.label_above()?;
+        Some((
+            self.columns.slice(label.name),
+            self.columns.slice(label.value),
+        ))
     }
 
     /// Whether the current series has a label called `name`.
@@ -115,23 +165,36 @@ impl ColumnsBuilder {
             .copied()
     }
 
-    /// Stores `text`, or shares `like` when it says the same.
-    fn intern(&mut self, text: &str, like: Option<Span>) -> Span {
-        match like {
-            Some(span) if self.columns.slice(span) == text => span,
-            _ => self.push_text(text),
+    /// Stores `text`, or shares what says the same: `above`, or what was stored a moment ago.
+    fn intern(&mut self, text: &str, above: Option<Span>) -> Span {
+        if let Some(span) = above
+            && self.columns.slice(span) == text
+        {
+            return span;
         }
+        let slot = self.known.slot(text);
+        if self.columns.slice(*slot) != text {
+            *slot = self.columns.push_text(text);
+        }
+        *slot
     }
 
+    fn push_label(&mut self, label: Label) {
+        self.columns.labels.push(label);
+        self.current().labels += 1;
+    }
+}
+
+impl Columns {
     fn push_text(&mut self, text: &str) -> Span {
         let at = |length: usize| {
             u32::try_from(length).expect("label and histogram text stays below 4 GiB")
         };
-        let start = at(self.columns.text.len());
-        self.columns.text.push_str(text);
+        let start = at(self.text.len());
+        self.text.push_str(text);
         Span {
             start,
-            end: at(self.columns.text.len()),
+            end: at(self.text.len()),
         }
     }
 }

@@ -1,0 +1,127 @@
+//! Eight bytes at a time in a `u64`, which every target has; the first byte is the lowest.
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// The eight bytes from `at` on, if there are so many.
+#[inline]
+pub(crate) fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let eight = bytes.get(at..)?.first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*eight))
+}
+
+/// The high bit of the first byte that is `byte`, and perhaps of later bytes.
+#[inline]
+pub(crate) const fn mark_equal(word: u64, byte: u8) -> u64 {
+    let zero_there = word ^ (ONES * byte as u64);
+    zero_there.wrapping_sub(ONES) & !zero_there & HIGHS
+}
+
+/// The high bit of the first byte below `limit`, which is at most 128, and perhaps of later bytes.
+#[inline]
+const fn mark_below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(ONES * limit as u64) & !word & HIGHS
+}
+
+/// The place of the first mark: 8 without any.
+#[inline]
+const fn first(marks: u64) -> usize {
+    marks.trailing_zeros() as usize / 8
+}
+
+/// How many bytes of JSON string stand from `start` on before a quote, an escape or a control
+/// character; `None` if the text ends before one of them.
+#[inline]
+pub(crate) fn plain_length(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    while let Some(word) = word_at(bytes, at) {
+        let marks = mark_equal(word, b'"') | mark_equal(word, b'\\') | mark_below(word, 0x20);
+        if marks != 0 {
+            return Some(at + first(marks) - start);
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..)?;
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+    Some(at + end - start)
+}
+
+/// The decimal digits of a word as numbers, each in its byte.
+#[inline(always)]
+pub(crate) const fn as_digits(word: u64) -> u64 {
+    word ^ (ONES * b'0' as u64)
+}
+
+/// Marks in each byte of [`as_digits`] that was no digit; later ones may be wrong.
+#[inline(always)]
+pub(crate) const fn mark_no_digit(digits: u64) -> u64 {
+    (digits | digits.wrapping_add(ONES * (0x80 - 10))) & HIGHS
+}
+
+/// The last `count` bytes, at most eight; the others are zero.
+#[inline(always)]
+pub(crate) const fn last_bytes(word: u64, count: usize) -> u64 {
+    // Eight bytes are more than one shift may move.
+    let half = 4 * (8 - count);
+    word & (!0 << half << half)
+}
+
+/// The number that eight digits make, the lowest byte being the first: pairs, then pairs of pairs.
+#[inline(always)]
+pub(crate) const fn number(digits: u64) -> u64 {
+    const EVERY_FOURTH: u64 = 0x0000_00ff_0000_00ff;
+    // Every other byte is a pair; those between are not looked at.
+    let pairs = (digits * 10).wrapping_add(digits >> 8);
+    // The upper half of each product is what the first and the third pair count, then the others.
+    let odd = (pairs & EVERY_FOURTH).wrapping_mul(100 + (1_000_000 << 32));
+    let even = ((pairs >> 16) & EVERY_FOURTH).wrapping_mul(1 + (10_000 << 32));
+    odd.wrapping_add(even) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_is_plain_up_to_a_quote_an_escape_or_a_control_character() {
+        for length in 0..20 {
+            for stop in [b'"', b'\\', 0, 0x1f] {
+                let mut text = [b'~'; 30];
+                text[3..3 + length].fill(0xc3);
+                text[3 + length] = stop;
+                text[4 + length] = b'"';
+                assert_eq!(plain_length(&text, 3), Some(length));
+            }
+        }
+        assert_eq!(plain_length(b"no end in sight", 0), None);
+        assert_eq!(plain_length(b"short", 0), None);
+        assert_eq!(plain_length(b" !#[]\x7f\xff\x80\"", 0), Some(8));
+    }
+
+    #[test]
+    fn digits_are_a_number_and_anything_else_is_marked() {
+        for byte in 0..=255_u8 {
+            for place in 0..8 {
+                let mut text = *b"92345678";
+                text[place] = byte;
+                let digits = as_digits(u64::from_le_bytes(text));
+                for count in 0..=8 {
+                    let digits = last_bytes(digits, count);
+                    let seen = &text[8 - count..];
+                    let all_digits = seen.iter().all(u8::is_ascii_digit);
+                    assert_eq!(mark_no_digit(digits) == 0, all_digits, "{seen:?}");
+                    if all_digits {
+                        let value = |sum, digit| sum * 10 + u64::from(digit - b'0');
+                        assert_eq!(number(digits), seen.iter().copied().fold(0, value));
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            number(as_digits(u64::from_le_bytes(*b"99999999"))),
+            99_999_999
+        );
+    }
+}
