@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::columns::{Columns, Series};
 use crate::escape::{Html, write_string};
-use crate::number::{write_decimal, write_float, write_short_seconds, write_timestamp_ms};
+use crate::number::{write_decimal, write_sample, write_short_seconds, write_timestamp_ms};
 use crate::response::{Data, QueryResponse};
 
 /// Appends a success envelope.
@@ -104,7 +104,15 @@ fn write_series(columns: &Columns, out: &mut Vec<u8>) {
     });
 }
 
+/// Makes room for columns of middling numbers and short labels.
+fn reserve(columns: &Columns, out: &mut Vec<u8>) {
+    const SERIES_BYTES: usize = 128;
+    const SAMPLE_BYTES: usize = 24;
+    out.reserve(columns.len() * SERIES_BYTES + columns.sample_count() * SAMPLE_BYTES);
+}
+
 fn write_vector(columns: &Columns, out: &mut Vec<u8>) {
+    reserve(columns, out);
     let html = html(columns);
     let with_data = columns
         .iter()
@@ -114,7 +122,7 @@ fn write_vector(columns: &Columns, out: &mut Vec<u8>) {
         match (series.timestamps_ms().last(), series.values().last()) {
             (Some(&timestamp_ms), Some(&value)) => {
                 out.extend_from_slice(b",\"value\":");
-                write_sample((timestamp_ms, value), out);
+                write_sample(timestamp_ms, value, out);
             }
             _ => {
                 if let Some(histogram) = series.histograms().last() {
@@ -128,6 +136,7 @@ fn write_vector(columns: &Columns, out: &mut Vec<u8>) {
 }
 
 fn write_matrix(columns: &Columns, out: &mut Vec<u8>) {
+    reserve(columns, out);
     let html = html(columns);
     write_list(columns.iter(), out, |series, out| {
         write_metric(&series, html, out);
@@ -138,7 +147,9 @@ fn write_matrix(columns: &Columns, out: &mut Vec<u8>) {
                 .iter()
                 .copied()
                 .zip(series.values().iter().copied());
-            write_list(samples, out, write_sample);
+            write_list(samples, out, |(timestamp_ms, value), out| {
+                write_sample(timestamp_ms, value, out);
+            });
         }
         if series.histograms().len() > 0 {
             out.extend_from_slice(b",\"histograms\":");
@@ -165,14 +176,6 @@ fn write_labels(series: &Series<'_>, html: Html, out: &mut Vec<u8>) {
         write_string(value, html, out);
     }
     out.push(b'}');
-}
-
-fn write_sample((timestamp_ms, value): (i64, f64), out: &mut Vec<u8>) {
-    out.push(b'[');
-    write_timestamp_ms(timestamp_ms, out);
-    out.extend_from_slice(b",\"");
-    write_float(value, out);
-    out.extend_from_slice(b"\"]");
 }
 
 fn write_histogram((timestamp_ms, json): (i64, &str), out: &mut Vec<u8>) {

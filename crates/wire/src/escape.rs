@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::swar::mark_equal;
+use crate::swar::{mark_equal, mark_special};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -22,6 +22,14 @@ pub(crate) enum Html {
 pub(crate) fn write_string(text: &str, html: Html, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
+    let escaped = match html {
+        Html::Escaped => has_mark(bytes, |word| mark_special(word) | mark_html(word)),
+        Html::Plain => has_mark(bytes, mark_special),
+    };
+    if !escaped {
+        out.extend_from_slice(bytes);
+        return out.push(b'"');
+    }
     let mut done = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         let separator = is_separator(bytes, at);
@@ -49,26 +57,35 @@ pub(crate) fn write_string(text: &str, html: Html, out: &mut Vec<u8>) {
 /// Whether `source`, JSON as it is written, has something plain that [`Html::Escaped`] escapes.
 pub(crate) fn is_plain_html(source: &str) -> bool {
     let bytes = source.as_bytes();
-    let (words, rest) = bytes.as_chunks::<8>();
-    let suspicious = |word: u64| {
-        mark_equal(word, b'<')
-            | mark_equal(word, b'>')
-            | mark_equal(word, b'&')
-            | mark_equal(word, SEPARATOR)
-    };
-    let marks = words.iter().fold(0, |marks, word| {
-        marks | suspicious(u64::from_le_bytes(*word))
-    });
-    let in_rest = |byte: &u8| matches!(*byte, b'<' | b'>' | b'&' | SEPARATOR);
-    if marks == 0 && !rest.iter().any(in_rest) {
-        return false;
-    }
     let mut places = bytes.iter().enumerate();
-    places.any(|(at, byte)| matches!(byte, b'<' | b'>' | b'&') || is_separator(bytes, at))
+    has_mark(bytes, mark_html)
+        && places.any(|(at, byte)| matches!(byte, b'<' | b'>' | b'&') || is_separator(bytes, at))
 }
 
 /// What U+2028 and U+2029 start with.
 const SEPARATOR: u8 = 0xe2;
+
+/// Marks what [`Html::Escaped`] escapes, and what may be the beginning of it.
+#[inline]
+const fn mark_html(word: u64) -> u64 {
+    mark_equal(word, b'<')
+        | mark_equal(word, b'>')
+        | mark_equal(word, b'&')
+        | mark_equal(word, SEPARATOR)
+}
+
+/// Whether `mark` marks anything in words of these bytes, the last one filled up with spaces.
+#[inline]
+fn has_mark(bytes: &[u8], mark: impl Fn(u64) -> u64) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let marks = words
+        .iter()
+        .fold(0, |marks, word| marks | mark(u64::from_le_bytes(*word)));
+    let rest = rest.iter().fold(0x2020_2020_2020_2020_u64, |word, &byte| {
+        word << 8 | u64::from(byte)
+    });
+    marks | mark(rest) != 0
+}
 
 /// Whether U+2028 or U+2029 starts at `at`: E2 80 A8 or E2 80 A9.
 fn is_separator(bytes: &[u8], at: usize) -> bool {

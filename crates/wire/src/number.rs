@@ -1,12 +1,16 @@
 //! Prometheus' formats of numbers, timestamps and durations, in and out.
 
 mod duration;
+mod line;
 mod plain;
+mod shortest;
 mod time;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
+
+use line::Line;
 
 pub use duration::{parse_api_duration_ns, parse_duration_ms};
 pub(crate) use plain::{BEFORE, plain_sample};
@@ -95,6 +99,10 @@ pub fn parse_float(text: &str) -> Result<f64, NumberError> {
 /// The shortest digits that read back as the same float; below 1e-6 and from 1e21 on with an
 /// exponent of two digits or more. `NaN`, `+Inf`, `-Inf`, and `-0` for the negative zero.
 pub fn write_float(value: f64, out: &mut Vec<u8>) {
+    let mut line = Line::new();
+    if line.float(value) {
+        return out.extend_from_slice(line.text());
+    }
     let magnitude = value.abs();
     if value.is_finite() && magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
         write_exponent(value, out);
@@ -116,13 +124,25 @@ pub fn write_decimal(value: f64, out: &mut Vec<u8>) {
 
 /// Appends a timestamp as Prometheus writes samples': whole seconds, or seconds and three decimals.
 pub fn write_timestamp_ms(timestamp_ms: i64, out: &mut Vec<u8>) {
-    let sign = if timestamp_ms < 0 { "-" } else { "" };
-    let magnitude = timestamp_ms.unsigned_abs();
-    let (seconds, millis) = (magnitude / 1_000, magnitude % 1_000);
-    match millis {
-        0 => print(format_args!("{sign}{seconds}"), out),
-        _ => print(format_args!("{sign}{seconds}.{millis:03}"), out),
+    let mut line = Line::new();
+    line.timestamp_ms(timestamp_ms);
+    out.extend_from_slice(line.text());
+}
+
+/// Appends `[t,"v"]`, as [`write_timestamp_ms`] and [`write_float`] would write the two.
+#[inline]
+pub(crate) fn write_sample(timestamp_ms: i64, value: f64, out: &mut Vec<u8>) {
+    let mut line = Line::new();
+    line.put(b"[", 1);
+    line.timestamp_ms(timestamp_ms);
+    line.put(b",\"", 2);
+    if line.float(value) {
+        line.put(b"\"]", 2);
+        return out.extend_from_slice(line.text());
     }
+    out.extend_from_slice(line.text());
+    write_float(value, out);
+    out.extend_from_slice(b"\"]");
 }
 
 /// Appends a timestamp as Prometheus writes scalars': the shortest decimal of the seconds as a float.

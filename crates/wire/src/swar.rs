@@ -29,13 +29,20 @@ const fn first(marks: u64) -> usize {
     marks.trailing_zeros() as usize / 8
 }
 
+/// Marks what a JSON string cannot hold as it is: quotes, escapes and control characters. The first
+/// mark is right.
+#[inline]
+pub(crate) const fn mark_special(word: u64) -> u64 {
+    mark_equal(word, b'"') | mark_equal(word, b'\\') | mark_below(word, 0x20)
+}
+
 /// How many bytes of JSON string stand from `start` on before a quote, an escape or a control
 /// character; `None` if the text ends before one of them.
 #[inline]
 pub(crate) fn plain_length(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     while let Some(word) = word_at(bytes, at) {
-        let marks = mark_equal(word, b'"') | mark_equal(word, b'\\') | mark_below(word, 0x20);
+        let marks = mark_special(word);
         if marks != 0 {
             return Some(at + first(marks) - start);
         }
@@ -80,9 +87,22 @@ pub(crate) const fn number(digits: u64) -> u64 {
     odd.wrapping_add(even) >> 32
 }
 
+/// Eight digits of a number below 10^8, with leading zeros.
+#[inline]
+pub(crate) const fn eight_digits(number: u64) -> [u8; 8] {
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    // 5243 / 2^19 is 1/100 for what is below 10^4, 103 / 2^10 is 1/10 for what is below 100.
+    let hundreds = ((fours * 5_243) >> 19) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = tens | ((pairs - tens * 10) << 8);
+    (digits + ONES * b'0' as u64).to_le_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::format;
 
     #[test]
     fn a_string_is_plain_up_to_a_quote_an_escape_or_a_control_character() {
@@ -123,5 +143,15 @@ mod tests {
             number(as_digits(u64::from_le_bytes(*b"99999999"))),
             99_999_999
         );
+    }
+
+    #[test]
+    fn eight_digits_are_those_of_the_number() {
+        let numbers = (0..100_000_000)
+            .step_by(9_973)
+            .chain([9_999, 10_000, 99_999_999]);
+        for number in numbers {
+            assert_eq!(eight_digits(number), format!("{number:08}").as_bytes());
+        }
     }
 }
