@@ -56,8 +56,7 @@ mod values;
 pub(crate) use sealed::CHUNK_BYTES;
 pub use sealed::Chunk;
 pub use summary::Summary;
-pub(crate) use times::TimesPool;
-pub use times::{decode_times, encode_times};
+pub use times::{TimesPool, decode_times, encode_times};
 pub use values::{ENCODED_VALUES_MAX, decode_values, encode_values};
 
 /// How many points are sealed into one chunk of a ring: one block.

@@ -56,7 +56,8 @@ mod store;
 mod tail;
 
 pub use chunk::{
-    Chunk, ENCODED_VALUES_MAX, Summary, decode_times, decode_values, encode_times, encode_values,
+    Chunk, ENCODED_VALUES_MAX, Summary, TimesPool, decode_times, decode_values, encode_times,
+    encode_values,
 };
 pub use error::{AppendError, ChunkError, DescribeError, LabelsError, MatcherError};
 pub use labels::{

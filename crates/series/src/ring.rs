@@ -97,8 +97,13 @@ impl Ring {
         self.push_sharing(t_ms, value, &mut TimesPool::default())
     }
 
-    /// As [`push`](Self::push); what is sealed has its times from the pool if they are in it.
-    pub(crate) fn push_sharing(
+    /// As [`push`](Self::push), where several rings share one pool: what is sealed has its times from there if they are
+    /// in it, which saves the memory for them and the time to encode them.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub fn push_sharing(
         &mut self,
         t_ms: i64,
         value: f64,

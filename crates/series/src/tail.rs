@@ -3,8 +3,9 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-/// By how many points a tail's memory grows: little is left over in a day of a thousand series.
-const GROWTH: usize = 64;
+/// By how many points a tail's memory grows: it doubles between these, so that little is left over both in a series
+/// of a few points and in a day of a thousand series.
+const GROWTH: core::ops::RangeInclusive<usize> = 4..=64;
 
 /// Points whose times rise strictly. While those are regular they take no memory.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +44,8 @@ impl Tail {
     pub(crate) fn push(&mut self, t_ms: i64, value: f64) {
         let count = self.len();
         if count == self.values.capacity() {
-            self.values.reserve_exact(GROWTH);
+            self.values
+                .reserve_exact(count.clamp(*GROWTH.start(), *GROWTH.end()));
         }
         self.values.push_back(value);
         if !self.times_ms.is_empty() {

@@ -43,7 +43,13 @@ impl Chunk {
         Self::sharing(times_ms, values, &mut TimesPool::default())
     }
 
-    pub(crate) fn sharing(times_ms: &[i64], values: &[f64], pool: &mut TimesPool) -> Self {
+    /// As [`new`](Self::new), with the times from the pool if they are in it.
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn sharing(times_ms: &[i64], values: &[f64], pool: &mut TimesPool) -> Self {
         assert!(!values.is_empty(), "a chunk has points");
         assert_eq!(times_ms.len(), values.len(), "one time for each value");
         let (times, owns_times) = pool.share(times_ms);

@@ -112,9 +112,11 @@ impl Times {
 /// that few sequences are filled at once.
 const POOL_MAX: usize = 64;
 
-/// The times that were sealed last, for others to share.
+/// The times that were sealed last, for other series to share: what is scraped together has equal times.
+///
+/// It keeps the last 64 columns alive, whoever else still has them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TimesPool {
+pub struct TimesPool {
     /// Oldest first.
     sealed: Vec<Arc<Times>>,
     /// The newest of them decoded, as most often the next ones are the same.
