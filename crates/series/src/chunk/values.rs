@@ -12,6 +12,9 @@ use crate::error::ChunkError;
 /// How many values one encoding may hold: 8 MiB of them decoded, so that a few hostile bytes cannot ask for more.
 pub const ENCODED_VALUES_MAX: usize = 1 << 20;
 
+/// What a block takes at least: its head, first number, factor, base and width.
+const BLOCK_BYTES_MIN: usize = 5;
+
 /// In the place of the decimals: the integers are the doubles' own bits.
 const BITS: u8 = 15;
 
@@ -54,8 +57,9 @@ pub fn decode_values(bytes: &[u8], values: &mut Vec<f64>) -> Result<usize, Chunk
 fn decode(bytes: &[u8], values: &mut Vec<f64>) -> Result<usize, ChunkError> {
     let mut reader = Reader::new(bytes);
     let count = reader.count()?;
-    // No more at once than these bytes may well hold: their count may lie.
-    values.reserve(count.min(bytes.len().saturating_mul(BLOCK)));
+    // No more than these bytes can hold: their count may lie.
+    let blocks = bytes.len() / BLOCK_BYTES_MIN;
+    values.reserve(count.min(blocks.saturating_mul(BLOCK)));
     let mut integers = [0; BLOCK];
     for at in (0..count).step_by(BLOCK) {
         let integers = &mut integers[..(count - at).min(BLOCK)];
@@ -264,5 +268,83 @@ mod tests {
                 Err(_) => prop_assert!(back.is_empty()),
             }
         }
+    }
+
+    /// Rounds of mutation; each decodes once.
+    const MUTATIONS: u64 = 60_000;
+
+    /// What the fuzzing begins with: a block of every form.
+    fn seeds() -> Vec<Box<[u8]>> {
+        let column = |value: fn(i32) -> f64, count| (0..count).map(value).collect::<Vec<_>>();
+        [
+            column(|_| 1.5, 3),
+            column(|n| f64::from(n * n % 97) / 100.0, 40),
+            column(|n| f64::from(n * n * n), 600),
+            column(|n| if n % 50 == 7 { 1e9 } else { f64::from(n % 4) }, 512),
+            column(
+                |n| {
+                    if n % 30 == 3 {
+                        stale_marker()
+                    } else {
+                        f64::from(n * 15)
+                    }
+                },
+                300,
+            ),
+            column(|n| f64::from(n).sqrt(), 512),
+            column(
+                |n| {
+                    if n % 9 == 0 {
+                        f64::NAN
+                    } else {
+                        f64::from(n) / 3.0
+                    }
+                },
+                100,
+            ),
+        ]
+        .map(|values| encode_values(&values))
+        .into()
+    }
+
+    #[test]
+    fn mutated_bytes_are_values_or_an_error_and_ask_for_little_memory() {
+        let seeds = seeds();
+        let mut state = 7_u64;
+        let mut random = |below: usize| {
+            state = state
+                .wrapping_mul(0x5851_f42d_4c95_7f2d)
+                .wrapping_add(0x1405_7b7e_f767_814f);
+            (state >> 33) as usize % below
+        };
+        let mut decoded = 0;
+        for _ in 0..MUTATIONS {
+            let mut bytes = seeds[random(seeds.len())].to_vec();
+            for _ in 0..=random(3) {
+                let at = random(bytes.len());
+                match random(5) {
+                    0 => bytes.truncate(at.max(1)),
+                    1 => bytes.insert(at, random(256) as u8),
+                    2 => bytes[at] = [0, 0x7f, 0x80, 0xff][random(4)],
+                    // Most of what is decided is decided by the first few bytes.
+                    3 => {
+                        let at = at.min(8);
+                        bytes[at] ^= 1 << random(8);
+                    }
+                    _ => bytes[at] ^= 1 << random(8),
+                }
+            }
+            let mut values = Vec::new();
+            match decode_values(&bytes, &mut values) {
+                Ok(count) => {
+                    assert_eq!(values.len(), count);
+                    decoded += 1;
+                }
+                Err(error) => assert!(values.is_empty() && !alloc::format!("{error}").is_empty()),
+            }
+            assert!(values.capacity() <= bytes.len() / BLOCK_BYTES_MIN * BLOCK);
+        }
+        // Neither all nor none of it is refused.
+        assert!((MUTATIONS / 10..MUTATIONS).contains(&decoded), "{decoded}");
     }
 }
