@@ -18,7 +18,8 @@ pub enum Provenance {
     Stale,
     /// Fetched for this asker.
     Miss,
-    /// Put together from what was in memory and what was fetched for this asker.
+    /// Put together from what was in memory and what was fetched for this asker; or of several
+    /// sources or targets, some of which failed, as its warnings say.
     Partial,
     /// Fetched for an earlier asker of the same key and shared.
     Coalesced,

@@ -239,8 +239,11 @@ impl Gathering {
         let parts = self.parts.into_iter();
         let parts: Vec<_> = parts.filter_map(|part| part.told(ages, now)).collect();
         let good = || parts.iter().filter_map(|(_, part)| part.as_ref().ok());
+        // Where a part is missing, it was not come by.
+        let lacking = parts.iter().any(|(_, part)| part.is_err());
         let provenance = good()
             .map(|answer| answer.provenance)
+            .chain(lacking.then_some(Provenance::Partial))
             .max_by_key(|p| rank(*p));
         let ttl_left = good().map(|answer| answer.ttl_left).min().flatten();
         let overdue = good()

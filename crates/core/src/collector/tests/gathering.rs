@@ -61,6 +61,25 @@ fn a_source_that_fails_is_a_warning_that_names_it() {
 }
 
 #[test]
+fn a_whole_that_lacks_a_part_is_no_hit() {
+    let mut world = World::of(Config::with_sources(vec![quiet("east"), quiet("west")]));
+    let both = || up().of("east").of("west");
+    let ask = world.pending(&both());
+    world.respond(0, Ok(labelled(WALL, "a", 1)));
+    world.respond(1, Ok(labelled(WALL, "b", 2)));
+    assert_eq!(world.reply(ask).unwrap().provenance, Provenance::Miss);
+    assert_eq!(world.ready(&both()).provenance, Provenance::Hit);
+    world
+        .collector
+        .invalidate(&crate::Invalidation::Source("west".into()), world.now());
+    let ask = world.pending(&both());
+    world.respond(2, refused());
+    let answer = world.reply(ask).unwrap();
+    assert_eq!(answer.provenance, Provenance::Partial);
+    assert!(answer.payload.response.warnings[0].starts_with("west: left out"));
+}
+
+#[test]
 fn whoever_leaves_takes_all_parts_along() {
     let mut world = World::of(Config::with_sources(vec![quiet("east"), quiet("west")]));
     let ask = world.pending(&up().of("east").of("west"));
