@@ -25,8 +25,9 @@
 //! a label `source`.
 //! `HEAD` works wherever `GET` does. How fresh an answer must be is said by `Cache-Control`:
 //! `max-age=<seconds>` is the oldest data that will do, `no-cache` asks for new data, `max-stale`
-//! takes data past its ttl at once while new data is fetched. How an answer was come by is said
-//! by `Cache-Status` (RFC 9211) and `Age`.
+//! takes data past its ttl at once while new data is fetched, `max-stale=<seconds>` data past its
+//! ttl by that much at most, even when the source fails. How an answer was come by is said by
+//! `Cache-Status` (RFC 9211) and `Age`.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -254,7 +254,11 @@ pub(crate) fn apply_cache_control(ask: &mut Ask, request: &HttpRequest) {
         match (name.to_ascii_lowercase().as_str(), value.parse().ok()) {
             ("no-cache", _) => ask.max_age = Some(Duration::ZERO),
             ("max-age", Some(seconds)) => ask.max_age = Some(Duration::from_secs(seconds)),
-            ("max-stale", _) => ask.allow_stale = true,
+            ("max-stale", _) if value.is_empty() => ask.allow_stale = true,
+            ("max-stale", Some(seconds)) => {
+                ask.allow_stale = true;
+                ask.max_stale = Some(Duration::from_secs(seconds));
+            }
             // Unknown directives are to be ignored (RFC 9111, section 5.2.3).
             _ => {}
         }
@@ -348,8 +352,19 @@ mod tests {
         let mut ask = Ask::promql("up");
         apply_cache_control(&mut ask, &request);
         assert_eq!(
-            (ask.max_age, ask.allow_stale),
-            (Some(Duration::from_secs(5)), true)
+            (ask.max_age, ask.allow_stale, ask.max_stale),
+            (Some(Duration::from_secs(5)), true, None)
         );
+        for (directive, allows, most) in [
+            ("max-stale=7", true, Some(Duration::from_secs(7))),
+            ("max-stale=", true, None),
+            ("max-stale=-1", false, None),
+            ("max-stale=soon", false, None),
+        ] {
+            request.headers[0].1 = directive.into();
+            let mut ask = Ask::promql("up");
+            apply_cache_control(&mut ask, &request);
+            assert_eq!((ask.allow_stale, ask.max_stale), (allows, most));
+        }
     }
 }

@@ -93,6 +93,8 @@ export interface QueryOptions {
   maxAgeMs?: number;
   /** Take an answer past its ttl at once while a newer one is fetched. Default false. */
   allowStale?: boolean;
+  /** How far past its ttl an answer may be at most, also where the source fails. Default: the thresholds decide. */
+  maxStaleMs?: number;
   /** How long to wait. Default and cap: the source's timeout. */
   timeoutMs?: number;
 }

@@ -10,7 +10,7 @@ const SOURCE_OPTIONS = [
   "retryBackoffMaxMs", "breakerFailuresMax", "breakerOpenMs", "breakerOpenMaxMs",
 ];
 const CREATE_OPTIONS = ["sources", "cacheBytesMax", "onEvent"];
-const QUERY_OPTIONS = ["source", "sources", "timeMs", "maxAgeMs", "allowStale", "timeoutMs"];
+const QUERY_OPTIONS = ["source", "sources", "timeMs", "maxAgeMs", "allowStale", "maxStaleMs", "timeoutMs"];
 const INVALIDATE_OPTIONS = ["key", "prefix", "source", "template", "all"];
 
 export class TidegateError extends Error {

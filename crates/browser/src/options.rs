@@ -55,6 +55,7 @@ pub(crate) struct QueryOptions {
     time_ms: Option<f64>,
     max_age_ms: Option<f64>,
     allow_stale: Option<bool>,
+    max_stale_ms: Option<f64>,
     timeout_ms: Option<f64>,
 }
 
@@ -252,6 +253,7 @@ impl QueryOptions {
         ask.max_age = optional("maxAgeMs", self.max_age_ms)?;
         ask.timeout = optional("timeoutMs", self.timeout_ms)?;
         ask.allow_stale = self.allow_stale.unwrap_or(false);
+        ask.max_stale = optional("maxStaleMs", self.max_stale_ms)?;
         Ok(ask)
     }
 }
@@ -370,6 +372,7 @@ mod tests {
             source: Some("prom".into()),
             time_ms: Some(1_700_000_000_000.4),
             allow_stale: Some(true),
+            max_stale_ms: Some(1_500.0),
             timeout_ms: Some(250.0),
             ..QueryOptions::default()
         };
@@ -377,6 +380,7 @@ mod tests {
         let expected = Ask {
             time: Some(UnixMillis(1_700_000_000_000)),
             allow_stale: true,
+            max_stale: Some(Duration::from_millis(1_500)),
             timeout: Some(Duration::from_millis(250)),
             ..Ask::promql("up").of("prom")
         };

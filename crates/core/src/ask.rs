@@ -65,6 +65,9 @@ pub struct Ask {
     pub max_age: Option<Duration>,
     /// Whether an answer past its ttl may be served at once while a newer one is fetched behind.
     pub allow_stale: bool,
+    /// How far past its ttl an answer may be at most, whether it is served at once or because the
+    /// source fails; `None` leaves it to the thresholds.
+    pub max_stale: Option<Duration>,
     /// How long the asker waits; `None` is the source's timeout. The source's timeout caps it.
     pub timeout: Option<Duration>,
     /// Who goes first when the source's queue is not empty.
@@ -104,6 +107,7 @@ impl Ask {
             range: None,
             max_age: None,
             allow_stale: false,
+            max_stale: None,
             timeout: None,
             priority: Priority::Normal,
             extra: Vec::new(),

@@ -356,12 +356,12 @@ impl Read<'_> {
         &self.slot.entry
     }
 
-    /// How it serves an asker who takes data of at most `max_age`, and past its ttl only if
-    /// `allow_stale`; not at all where that is `None`.
+    /// How it serves an asker who takes data of at most `max_age`, and past its ttl by at most
+    /// `max_stale`, if at all; not at all where that is `None`.
     pub(crate) fn provenance(
         &self,
         max_age: Option<Duration>,
-        allow_stale: bool,
+        max_stale: Option<Duration>,
         now: Now,
     ) -> Option<Provenance> {
         let entry = self.entry();
@@ -372,7 +372,8 @@ impl Read<'_> {
         if entry.ttl_left(now).is_some() {
             return Some(Provenance::Hit);
         }
-        (allow_stale && entry.is_usable(now)).then_some(Provenance::Stale)
+        let stale = max_stale.is_some_and(|max_stale| entry.overdue(now) <= max_stale);
+        (stale && entry.is_usable(now)).then_some(Provenance::Stale)
     }
 
     /// Who keeps it warm, as of when that was last noted.

@@ -116,6 +116,7 @@ impl Stage {
 pub(crate) struct Asker {
     pub(crate) ask: AskId,
     pub(crate) max_age: Option<Duration>,
+    pub(crate) max_stale: Option<Duration>,
     pub(crate) since: Instant,
     /// When they stop waiting, if that is before the flight's deadline.
     pub(crate) deadline: Option<Instant>,

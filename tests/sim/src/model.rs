@@ -79,6 +79,7 @@ struct Pending {
     of: Vec<(String, String)>,
     deadline: Instant,
     max_age: Option<Duration>,
+    max_stale: Option<Duration>,
     several: bool,
 }
 

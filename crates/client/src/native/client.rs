@@ -344,6 +344,13 @@ impl Tidegate {
         self.on(|terms| terms.allow_stale = true)
     }
 
+    /// Takes no data further past its ttl than this, be it served at once as
+    /// [`allow_stale`](Self::allow_stale) says or because the source fails.
+    #[must_use]
+    pub fn max_stale(&self, max_stale: Duration) -> Self {
+        self.on(|terms| terms.max_stale = Some(max_stale))
+    }
+
     /// Waits no longer than this for each answer. The source's own timeout caps it.
     #[must_use]
     pub fn timeout(&self, timeout: Duration) -> Self {

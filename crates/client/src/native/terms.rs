@@ -10,6 +10,7 @@ pub(super) struct Terms {
     pub(super) sources: Vec<String>,
     pub(super) max_age: Option<Duration>,
     pub(super) allow_stale: bool,
+    pub(super) max_stale: Option<Duration>,
     pub(super) timeout: Option<Duration>,
     pub(super) priority: Priority,
     pub(super) time: Option<UnixMillis>,
@@ -25,6 +26,7 @@ impl Terms {
         ask.time = ask.time.or(self.time);
         ask.max_age = self.max_age;
         ask.allow_stale = self.allow_stale;
+        ask.max_stale = self.max_stale;
         ask.timeout = self.timeout;
         ask.priority = self.priority;
         ask

@@ -121,6 +121,7 @@ json_struct!(Ask {
     range,
     max_age,
     allow_stale,
+    max_stale,
     timeout,
     priority,
     extra,

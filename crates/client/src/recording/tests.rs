@@ -514,14 +514,16 @@ fn ask() -> impl Strategy<Value = Ask> {
         prop::option::of(range),
         prop::option::of(duration()),
         prop::option::of(duration()),
+        prop::option::of(duration()),
     );
     (query, sources, times, any::<bool>(), pairs()).prop_map(
-        |(query, sources, (time, range, max_age, timeout), allow_stale, extra)| Ask {
+        |(query, sources, (time, range, max_age, max_stale, timeout), allow_stale, extra)| Ask {
             query,
             sources,
             time: time.map(UnixMillis),
             range,
             max_age,
+            max_stale,
             timeout,
             allow_stale,
             extra,

@@ -518,7 +518,10 @@ impl Collector {
     ) {
         let usable = |entry: &Entry| {
             let is_young = |max_age| entry.age(now) <= max_age;
-            entry.is_usable(now) && asker.max_age.is_none_or(is_young)
+            let is_near = |max_stale| entry.overdue(now) <= max_stale;
+            entry.is_usable(now)
+                && asker.max_age.is_none_or(is_young)
+                && asker.max_stale.is_none_or(is_near)
         };
         let kept = kept_as.filter(|_| error.may_serve_stale());
         let kept = kept.and_then(|key| self.cache.find(key));

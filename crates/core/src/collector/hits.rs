@@ -113,7 +113,7 @@ impl Collector {
     #[cold]
     fn hit_unplain(&mut self, at: usize, now: Now) -> Option<()> {
         let mut read = self.cache.read(at)?;
-        read.provenance(None, false, now)?;
+        read.provenance(None, None, now)?;
         let warns = read.warns(now);
         let entry = read.entry();
         let (source, question) = (entry.source, entry.question.clone());

@@ -188,6 +188,7 @@ impl Collector {
         let asker = Asker {
             ask: self.new_ask(),
             max_age: ask.max_age,
+            max_stale: ask.max_stale,
             since: now.mono,
             deadline: sooner.then_some(deadline),
             leads,
@@ -224,7 +225,9 @@ impl Collector {
     fn recall(&mut self, kept: Option<usize>, ask: &Ask, now: Now) -> Option<Answer> {
         let at = kept?;
         let read = self.cache.read(at)?;
-        let provenance = read.provenance(ask.max_age, ask.allow_stale, now)?;
+        let any = ask.allow_stale.then_some(Duration::MAX);
+        let max_stale = any.map(|any| ask.max_stale.unwrap_or(any));
+        let provenance = read.provenance(ask.max_age, max_stale, now)?;
         self.serve(at, provenance, None, now)
     }
 

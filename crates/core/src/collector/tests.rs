@@ -370,6 +370,32 @@ fn nobody_gets_older_data_than_they_said_will_do() {
 }
 
 #[test]
+fn nobody_gets_an_answer_further_past_its_ttl_than_they_said_will_do() {
+    let mut world = World::new();
+    world.fetched(&up(), 1);
+    let lenient = |seconds| Ask {
+        allow_stale: true,
+        max_stale: Some(Duration::from_secs(seconds)),
+        ..up()
+    };
+    world.pass(29_000);
+    assert_eq!(world.ready(&lenient(0)).provenance, Provenance::Hit);
+    world.pass(6_000);
+    assert_eq!(world.ready(&lenient(5)).provenance, Provenance::Stale);
+    let late = world.pending(&lenient(4));
+    world.respond(1, refused());
+    assert!(world.reply(late).is_err(), "nor when the source fails");
+    let ask = world.pending(&Ask {
+        allow_stale: false,
+        ..lenient(5)
+    });
+    world.respond(2, refused());
+    let stale = world.reply(ask).unwrap();
+    assert_eq!(stale.provenance, Provenance::StaleOnError);
+    assert_eq!(stale.overdue, Duration::from_secs(5));
+}
+
+#[test]
 fn a_fetch_that_takes_too_long_is_cancelled_and_its_late_response_ignored() {
     let mut world = World::new();
     let ask = world.pending(&up());

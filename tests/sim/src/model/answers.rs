@@ -66,7 +66,8 @@ impl Model {
                 if kept.is_within_ttl(now) {
                     Some(Provenance::Hit)
                 } else {
-                    (ask.allow_stale && kept.is_usable(now)).then_some(Provenance::Stale)
+                    let near = ask.max_stale.is_none_or(|max| kept.overdue(now) <= max);
+                    (ask.allow_stale && near && kept.is_usable(now)).then_some(Provenance::Stale)
                 }
             });
         let refused = known.refused_until.is_some_and(|until| now.mono < until);
@@ -87,7 +88,7 @@ impl Model {
                 } else {
                     "stale"
                 });
-                self.check_recalled(&key, answer, ask.max_age)
+                self.check_recalled(&key, answer, (ask.max_age, ask.max_stale))
             }
             Ok(Lookup::Pending(id)) => {
                 owed!(
@@ -108,6 +109,7 @@ impl Model {
                     of: vec![(key, text)],
                     deadline: now.mono + patience,
                     max_age: ask.max_age,
+                    max_stale: ask.max_stale,
                     several: false,
                 };
                 self.wait(*id, pending)
@@ -198,6 +200,7 @@ impl Model {
                     of,
                     deadline: now + patience,
                     max_age: ask.max_age,
+                    max_stale: ask.max_stale,
                     several: true,
                 };
                 self.wait(*id, pending)
@@ -251,7 +254,8 @@ impl Model {
                     "{}",
                     answer.key
                 );
-                self.check_recalled(&pending.of[0].0.clone(), answer, pending.max_age)
+                let wishes = (pending.max_age, pending.max_stale);
+                self.check_recalled(&pending.of[0].0.clone(), answer, wishes)
             }
             Ok(answer) => self.check_fetched(answer, &pending),
             Err(error) if !pending.several => {
@@ -260,8 +264,9 @@ impl Model {
                 let now = self.now;
                 let fits = |kept: &&Kept| {
                     let young = pending.max_age.is_none_or(|max| kept.age(now) <= max);
+                    let near = pending.max_stale.is_none_or(|max| kept.overdue(now) <= max);
                     // Whoever asked for a former text is not owed answers to the new one.
-                    young && kept.is_usable(now) && kept.text == pending.of[0].1
+                    young && near && kept.is_usable(now) && kept.text == pending.of[0].1
                 };
                 let lost = error.may_serve_stale()
                     && self.is_strict()
@@ -325,7 +330,12 @@ impl Model {
     }
 
     /// An answer that is said to come from memory.
-    fn check_recalled(&self, key: &str, answer: &Answer, max_age: Option<Duration>) -> Check {
+    fn check_recalled(
+        &self,
+        key: &str,
+        answer: &Answer,
+        (max_age, max_stale): (Option<Duration>, Option<Duration>),
+    ) -> Check {
         let known = &self.known[key];
         let now = self.now;
         let Some(kept) = known.kept.clone() else {
@@ -360,6 +370,12 @@ impl Model {
             max_age.is_none_or(|max| age <= max),
             "nothing is older than asked for",
             "{key}: {age:?}, at most {max_age:?}"
+        );
+        let overdue = kept.overdue(now);
+        owed!(
+            max_stale.is_none_or(|max| overdue <= max),
+            "nothing is further past its ttl than asked for",
+            "{key}: {overdue:?}, at most {max_stale:?}"
         );
         let left = kept.ttl.saturating_sub(now.mono.since(kept.received.mono));
         let left = (!left.is_zero()).then_some(left);

@@ -142,6 +142,11 @@ impl Kept {
         }
     }
 
+    /// How far past its ttl it is.
+    pub(crate) fn overdue(&self, now: Now) -> Duration {
+        now.mono.since(self.received.mono).saturating_sub(self.ttl)
+    }
+
     pub(crate) fn is_within_ttl(&self, now: Now) -> bool {
         now.mono.since(self.received.mono) < self.ttl
     }

@@ -83,6 +83,7 @@ impl World {
         Ask {
             max_age: chance(25, r).then(|| ms(&[0, 500, 5_000, 20_000, 100_000], r)),
             allow_stale: chance(30, r),
+            max_stale: chance(15, r).then(|| ms(&[0, 700, 5_000, 60_000], r)),
             timeout: chance(25, r).then(|| ms(&[0, 20, 700, 3_000, 60_000], r)),
             priority: match r.below(4) {
                 0 => Priority::High,
