@@ -118,8 +118,8 @@ pub(crate) struct Asker {
     pub(crate) max_age: Option<Duration>,
     pub(crate) max_stale: Option<Duration>,
     pub(crate) since: Instant,
-    /// When they stop waiting, if that is before the flight's deadline.
-    pub(crate) deadline: Option<Instant>,
+    /// When they stop waiting, be the flight's deadline sooner or later.
+    pub(crate) deadline: Instant,
     /// Whether they caused the flight.
     pub(crate) leads: bool,
 }
@@ -288,6 +288,21 @@ impl Flights {
                 self.by_table.remove(table);
             }
         }
+    }
+
+    /// Takes those askers out of a flight who wait beyond `now`.
+    pub(crate) fn split_off_patient(&mut self, id: FlightId, now: Instant) -> Vec<Asker> {
+        let flight = self.flights.get_mut(&id);
+        let Some(Purpose::Answer { askers, .. }) = flight.map(|flight| &mut flight.purpose) else {
+            return Vec::new();
+        };
+        let patient: Vec<_> = askers
+            .extract_if(.., |asker| asker.deadline > now)
+            .collect();
+        for asker in &patient {
+            self.by_ask.remove(&asker.ask);
+        }
+        patient
     }
 
     /// The flights of one source, in order of their beginning.

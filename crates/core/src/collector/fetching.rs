@@ -280,7 +280,62 @@ impl Collector {
         if let Some(began) = self.ground(id) {
             self.fetch_failed(at, &error, id, began, now);
         }
-        self.conclude(id, Err(error), now);
+        let again = self.again(id, now);
+        self.conclude(id, Err(error.clone()), now);
+        if let Some((question, priority, askers)) = again {
+            self.begin_again(at, question, priority, askers, &error, now);
+        }
+    }
+
+    /// Those who joined a flight late and have time left when it has not, with their question.
+    /// Whoever waits for a former text of a key gets no other flight.
+    fn again(&mut self, id: FlightId, now: Now) -> Option<(Arc<Question>, Priority, Vec<Asker>)> {
+        let flight = self.flights.flight(id)?;
+        let Purpose::Answer {
+            question,
+            keep: true,
+            ..
+        } = &flight.purpose
+        else {
+            return None;
+        };
+        let (question, priority) = (question.clone(), flight.priority);
+        let askers = self.flights.split_off_patient(id, now.mono);
+        (!askers.is_empty()).then_some((question, priority, askers))
+    }
+
+    /// Lets them wait for another flight. Nobody waits longer than the source's timeout, so it is
+    /// the last one for each of them.
+    fn begin_again(
+        &mut self,
+        at: usize,
+        question: Arc<Question>,
+        priority: Priority,
+        askers: Vec<Asker>,
+        error: &QueryError,
+        now: Now,
+    ) {
+        let key = question.key.clone();
+        let purpose = Purpose::Answer {
+            question,
+            askers: Vec::new(),
+            refresh: false,
+            keep: true,
+        };
+        match self.begin(at, purpose, priority, now) {
+            Ok(flight) => {
+                for (nth, asker) in askers.into_iter().enumerate() {
+                    let leads = nth == 0;
+                    self.flights.join(flight, Asker { leads, ..asker });
+                }
+            }
+            Err(_) => {
+                for asker in askers {
+                    self.clear_ask_timer(&asker);
+                    self.reply_after_failure(Some(&key), asker, error.clone(), now);
+                }
+            }
+        }
     }
 
     /// Ends a flight that nobody needs any more, without a word.
@@ -537,9 +592,7 @@ impl Collector {
     }
 
     pub(super) fn clear_ask_timer(&mut self, asker: &Asker) {
-        if let Some(deadline) = asker.deadline {
-            self.timers.clear(deadline, Timer::Ask(asker.ask));
-        }
+        self.timers.clear(asker.deadline, Timer::Ask(asker.ask));
     }
 
     /// The standing of what a flight asks: its source, or a target of it.

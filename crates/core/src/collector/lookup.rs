@@ -181,22 +181,16 @@ impl Collector {
         }
         let timeout = self.sources[at].settings.timeout;
         let deadline = now.mono + ask.timeout.map_or(timeout, |own| own.min(timeout));
-        let sooner = self
-            .flights
-            .flight(flight)
-            .is_none_or(|flight| deadline < flight.deadline);
         let asker = Asker {
             ask: self.new_ask(),
             max_age: ask.max_age,
             max_stale: ask.max_stale,
             since: now.mono,
-            deadline: sooner.then_some(deadline),
+            deadline,
             leads,
         };
         self.flights.join(flight, asker);
-        if let Some(deadline) = asker.deadline {
-            self.timers.set(deadline, Timer::Ask(asker.ask));
-        }
+        self.timers.set(deadline, Timer::Ask(asker.ask));
         Ok(asker.ask)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate_core::{
-    Answer, Ask, Collector, Freshness, Instant, Lookup, Provenance, QueryError, Reply,
+    Answer, Ask, Collector, FetchError, Freshness, Instant, Lookup, Provenance, QueryError, Reply,
 };
 
 use super::key::Kept;
@@ -13,6 +13,9 @@ use crate::truth::{evaluated_us, said};
 
 /// What keys of questions about the past contain; their answers do not age.
 const PAST: &str = "@time=";
+
+/// Below this, a queue may be full when a question is asked again.
+const SMALL_QUEUE: usize = 100;
 
 /// Clocks are read in milliseconds.
 const ROUNDING: Duration = Duration::from_millis(2);
@@ -276,6 +279,25 @@ impl Model {
                     "the last good answer is not lost",
                     "{error}, though {:?} is kept",
                     known.kept
+                );
+                let timed_out = matches!(
+                    error,
+                    QueryError::Unreachable {
+                        error: FetchError::Timeout { .. },
+                        ..
+                    }
+                );
+                let is_current = known.topic.text(&self.config).as_ref() == Some(&pending.of[0].1);
+                owed!(
+                    !timed_out
+                        || self.landing.is_some()
+                        || !is_current
+                        || pending.deadline <= now.mono
+                        || self.config.limits.queue_per_source_max < SMALL_QUEUE,
+                    "nobody's time is cut short",
+                    "{}: until {:?}",
+                    pending.of[0].0,
+                    pending.deadline
                 );
                 if let QueryError::UnknownSource { name, known } = error {
                     let named = known.iter().any(|known| **known == **name);

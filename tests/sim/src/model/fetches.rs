@@ -70,6 +70,14 @@ impl Model {
         let upstream = self.upstreams.get_mut(source).expect("seen above");
         let known = self.known.get_mut(&key).expect("keys of texts are known");
         let flight = known.flights.entry(text.clone()).or_default();
+        if flight
+            .deadline
+            .is_some_and(|former| former != fetch.deadline)
+        {
+            // Another question, for those who joined the former one late.
+            *flight = super::Flight::default();
+        }
+        flight.deadline = Some(fetch.deadline);
         flight.fetching = true;
         if let Some((since, at_least)) = flight.resting.take() {
             self.marks.hit("retry");

@@ -165,6 +165,8 @@ pub(crate) struct Flight {
     pub(crate) failed: bool,
     /// Whether it was begun anew for an invalidation.
     pub(crate) restarted: bool,
+    /// When it runs out of time, once it was fetched.
+    pub(crate) deadline: Option<Instant>,
     /// Whether its fetch is under way.
     pub(crate) fetching: bool,
     /// Since when it waits for another try, and for how long at least.
