@@ -50,8 +50,8 @@ pub enum GuestReply {
     Http(GuestResponse),
     /// What became of [`GuestCommand::Record`], or why the batch was refused whole.
     Recorded(Result<GuestRecorded, String>),
-    /// How many answers were forgotten or keys dropped by [`GuestCommand::Change`], or why nothing
-    /// changed.
+    /// How many answers were forgotten, keys dropped or owners replaced by
+    /// [`GuestCommand::Change`], or why nothing changed.
     Changed(Result<u64, String>),
 }
 

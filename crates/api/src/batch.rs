@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tidegate_core::{Answer, Params, QueryError, RecordConfig};
+use tidegate_core::{Answer, CollectPlan, OwnerMap, Params, QueryError, RecordConfig};
 
 use crate::{HttpResponse, render};
 
@@ -24,7 +24,10 @@ pub(crate) enum BatchView {
         pack: String,
         record: RecordConfig,
         params: Params,
+        /// Only rows whose pod belongs to this owner.
+        owner: Option<String>,
     },
+    Window(CollectPlan),
 }
 
 impl Batch {
@@ -54,7 +57,7 @@ impl Batch {
         self.missing == 0
     }
 
-    pub(crate) fn response(self) -> HttpResponse {
+    pub(crate) fn response(self, owners: &OwnerMap) -> HttpResponse {
         let parts = self.parts.into_iter();
         let results: Vec<_> = parts
             .filter_map(|(name, part)| part.map(|result| (name, result)))
@@ -65,10 +68,13 @@ impl Batch {
                 pack,
                 record,
                 params,
+                owner,
             } => {
                 let rows = record.rows(&params, &results);
-                render::record(&pack, &record.name, &rows, &results)
+                let wanted = owner.as_deref().map(|owner| (owner, owners));
+                render::record(&pack, &record, rows, wanted, &results)
             }
+            BatchView::Window(plan) => render::window(&plan, &results),
         }
     }
 }

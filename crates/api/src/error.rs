@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::ToString;
 
-use tidegate_core::{Ask, FetchError, QueryError};
+use tidegate_core::{Ask, FetchError, OwnerError, QueryError};
 
 use crate::params::promql;
 use crate::{HttpRequest, HttpResponse};
@@ -47,6 +47,16 @@ pub(crate) fn response(error: &QueryError) -> HttpResponse {
         | QueryError::Unreachable { .. } => HttpResponse::error(502, "unavailable", &message),
         // A kind that a later collector adds is at least not the asker's fault.
         _ => HttpResponse::error(500, "internal", &message),
+    }
+}
+
+/// The response to a workload that was not registered.
+pub(crate) fn owner(error: &OwnerError) -> HttpResponse {
+    let message = error.to_string();
+    match error {
+        OwnerError::Full { .. } => HttpResponse::error(503, "unavailable", &message),
+        // Names are the asker's; so is what a later collector finds wrong with them.
+        OwnerError::BadName { .. } | _ => HttpResponse::error(400, "bad_data", &message),
     }
 }
 

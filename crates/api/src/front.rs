@@ -6,16 +6,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tidegate_core::{
-    Answer, Ask, AskId, Collector, Config, ConfigError, Lookup, Now, PackConfig, Query, QueryError,
-    packs,
+    Answer, Ask, AskId, Collector, Config, ConfigError, Lookup, Now, Query, QueryError,
 };
 
 use crate::batch::{Batch, BatchView};
-use crate::params::{Params, apply_cache_control};
+use crate::params::{Params, apply_cache_control, invalid};
 use crate::route::{Endpoint, Route, route};
 use crate::{
     Change, ChangeError, Command, CommandId, HttpRequest, HttpResponse, Input, Output, Reply,
-    error, metrics, render, status,
+    error, metrics, render, status, window,
 };
 
 /// A collector and its HTTP API as one machine without IO.
@@ -23,7 +22,6 @@ use crate::{
 pub struct Front {
     collector: Collector,
     version: String,
-    packs: Vec<PackConfig>,
     waiting: BTreeMap<AskId, Waiting>,
     /// What each command that waits has asked.
     asks: BTreeMap<CommandId, Vec<AskId>>,
@@ -78,7 +76,6 @@ impl Front {
         Ok(Self {
             collector: Collector::new(config, now)?,
             version: version.into(),
-            packs: [packs::node(), packs::functions(), packs::inference()].into(),
             waiting: BTreeMap::new(),
             asks: BTreeMap::new(),
             batches: BTreeMap::new(),
@@ -143,6 +140,15 @@ impl Front {
             }
             Change::Untrack { key } => return Ok(usize::from(collector.untrack(&key, now))),
             Change::Invalidate(what) => return Ok(collector.invalidate(&what, now)),
+            Change::RegisterOwner { workload, owner } => {
+                let former = collector.register_owner(&workload, &owner);
+                return former
+                    .map(|former| usize::from(former.is_some()))
+                    .map_err(ChangeError::Owner);
+            }
+            Change::UnregisterOwner { workload } => {
+                return Ok(usize::from(collector.unregister_owner(&workload).is_some()));
+            }
             Change::Reload(config) => {
                 return collector
                     .reload(config, now)
@@ -188,9 +194,20 @@ impl Front {
             }
             Endpoint::Record { pack, record } => {
                 let params = Params::of(&route, request)?.values();
-                let (asks, view) = self.record_asks(pack, record, &params)?;
+                let (asks, view) = self.record_asks(pack, record, params)?;
                 self.http_batch(id, asks, view, &route, request, now);
                 Ok(())
+            }
+            Endpoint::CollectAll => {
+                let plan = window::plan(Params::of(&route, request)?)?;
+                self.refuse_unknown(&route)?;
+                let (asks, view) = (plan.asks(), BatchView::Window(plan));
+                self.http_batch(id, asks, view, &route, request, now);
+                Ok(())
+            }
+            Endpoint::Owners => {
+                let params = Params::of(&route, request)?;
+                Err(self.owners(request, &params)?)
             }
             Endpoint::Templates => Err(status::templates(&self.collector)),
             Endpoint::Explain => {
@@ -280,18 +297,50 @@ impl Front {
             .collect()
     }
 
+    fn owners(
+        &mut self,
+        request: &HttpRequest,
+        params: &Params,
+    ) -> Result<HttpResponse, HttpResponse> {
+        match (&*request.method, params.pod()) {
+            ("POST", _) => {
+                refuse_cross_origin(request)?;
+                let (workload, owner) = (params.needed("workload")?, params.needed("owner")?);
+                let former = self.collector.register_owner(workload, owner);
+                let former = former.map_err(|error| error::owner(&error))?;
+                Ok(render::owner_changed(
+                    workload,
+                    Some(owner),
+                    former.as_deref(),
+                ))
+            }
+            ("DELETE", _) => {
+                refuse_cross_origin(request)?;
+                let workload = params.needed("workload")?;
+                let former = self.collector.unregister_owner(workload).ok_or_else(|| {
+                    let message = format!("no workload {workload:?} is registered");
+                    HttpResponse::error(404, "not_found", &message)
+                })?;
+                Ok(render::owner_changed(workload, None, Some(&former)))
+            }
+            (_, Some(pod)) => Ok(render::owner_of(pod, self.collector.owners())),
+            (_, None) => Ok(render::owners(self.collector.owners())),
+        }
+    }
+
+    /// The queries of a record. The parameter `owner` chooses among the rows and is no query's.
     fn record_asks(
         &self,
         pack: &str,
         record: &str,
-        params: &BTreeMap<String, String>,
+        mut params: BTreeMap<String, String>,
     ) -> Result<(Vec<Ask>, BatchView), HttpResponse> {
-        let pack = self
-            .packs
+        let packs = self.collector.packs();
+        let pack = packs
             .iter()
             .find(|known| known.name == pack)
             .ok_or_else(|| {
-                let known: Vec<&str> = self.packs.iter().map(|pack| pack.name.as_str()).collect();
+                let known: Vec<&str> = packs.iter().map(|pack| pack.name.as_str()).collect();
                 let message = format!("no pack is named {pack:?}; there are {}", known.join(", "));
                 HttpResponse::error(404, "not_found", &message)
             })?;
@@ -308,13 +357,23 @@ impl Front {
             );
             HttpResponse::error(404, "not_found", &message)
         })?;
-        let params = pack.with_defaults(params);
+        let owner = params.remove("owner");
+        if owner.is_some() && !record.has_pods() {
+            let why = format!(
+                "rows of {} are not about pods, so nobody owns them",
+                record.name
+            );
+            return Err(invalid("owner")(why));
+        }
+        let params = pack.with_defaults(&params);
+        let asks = record.asks(&params);
         let view = BatchView::Record {
             pack: pack.name.clone(),
             record: record.clone(),
-            params: params.clone(),
+            params,
+            owner,
         };
-        Ok((record.asks(&params), view))
+        Ok((asks, view))
     }
 
     /// Asks all of these; the response follows when the last is answered.
@@ -364,7 +423,7 @@ impl Front {
         {
             self.asks.remove(&id);
             let head = batch.head;
-            let response = without_body(batch.response(), head);
+            let response = without_body(batch.response(self.collector.owners()), head);
             self.reply(id, Reply::Http(response));
         }
     }

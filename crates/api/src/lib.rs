@@ -12,6 +12,11 @@
 //! | `/v1/collect/<template>,<template>` | GET | several templates with one set of parameters, each answered by itself |
 //! | `/v1/collect` | GET | all templates of the source |
 //! | `/v1/packs/<pack>/<record>` | GET | a pack's record: rows of fields, each present or missing with its reason |
+//! | `/v1/packs/<pack>/<record>?owner=` | GET | the same, only rows whose key `pod` is a pod of this owner |
+//! | `/v1/collect_all?start=&end=` | GET | one `node` and each `function` named (again for each) over a window: its instants and duration, then the fields, each present or missing with its reason; a parameter `<name>.<function>` is for that function only |
+//! | `/v1/owners` | GET | owners by workload; with `pod=`, whose that pod is |
+//! | `/v1/owners?workload=&owner=` | POST | gives the pods of a workload to an owner |
+//! | `/v1/owners?workload=` | DELETE | forgets whose the pods of a workload are |
 //! | `/v1/templates` | GET | every source's catalog |
 //! | `/v1/explain?key=` | GET | why a key is answered as it is, and what happens to it next |
 //! | `/v1/invalidate` | POST | forgets answers by `key`, `prefix`, `source` (and `template`), or `all` |
@@ -46,6 +51,7 @@ mod render;
 mod rendered;
 mod route;
 mod status;
+mod window;
 
 pub use front::Front;
 pub use http::{HttpRequest, HttpResponse};

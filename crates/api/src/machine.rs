@@ -5,7 +5,8 @@ use core::fmt;
 
 use tidegate_core::{
     Answer, Ask, CatalogError, Config, ConfigError, Deadline, Event, Fetch, FetchError, FetchId,
-    Forget, Invalidation, QueryError, Record, RecordError, Recorded, Response, TemplateConfig,
+    Forget, Invalidation, OwnerError, QueryError, Record, RecordError, Recorded, Response,
+    TemplateConfig,
 };
 
 use crate::{HttpRequest, HttpResponse};
@@ -58,6 +59,18 @@ pub enum Change {
     },
     /// Forgets answers.
     Invalidate(Invalidation),
+    /// Gives the pods of a workload to an owner.
+    RegisterOwner {
+        /// The workload.
+        workload: String,
+        /// The owner.
+        owner: String,
+    },
+    /// Forgets whose the pods of a workload are.
+    UnregisterOwner {
+        /// The workload.
+        workload: String,
+    },
     /// Applies a new configuration.
     Reload(Config),
 }
@@ -68,6 +81,8 @@ pub enum Change {
 pub enum ChangeError {
     /// A catalog stays as it is.
     Catalog(CatalogError),
+    /// The owners stay as they are.
+    Owner(OwnerError),
     /// The configuration stays as it is.
     Config(ConfigError),
 }
@@ -76,6 +91,7 @@ impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Catalog(error) => error.fmt(f),
+            Self::Owner(error) => error.fmt(f),
             Self::Config(error) => error.fmt(f),
         }
     }
@@ -92,7 +108,7 @@ pub enum Reply {
     Answer(Result<Answer, QueryError>),
     /// The verdict on [`Command::Record`].
     Recorded(Result<Recorded, RecordError>),
-    /// How many answers were forgotten or keys dropped by [`Command::Change`].
+    /// How many answers were forgotten, keys dropped or owners replaced by [`Command::Change`].
     Changed(Result<usize, ChangeError>),
 }
 

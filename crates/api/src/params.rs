@@ -155,13 +155,30 @@ impl Params {
     }
 
     /// A time that may be left out.
-    fn time_or_none(&self, name: &'static str) -> Result<Option<UnixMillis>, HttpResponse> {
+    pub(crate) fn time_or_none(&self, name: &str) -> Result<Option<UnixMillis>, HttpResponse> {
         let Some(text) = self.given(name) else {
             return Ok(None);
         };
         let time = timestamp(text)
             .map_err(|why| invalid(name)(format!("Invalid time value for '{name}': {why}")))?;
         Ok(Some(time))
+    }
+
+    /// Every value of a parameter, in order.
+    pub(crate) fn each(&self, name: &str) -> Vec<String> {
+        let values = self.0.iter().filter(|(found, _)| found == name);
+        values.map(|(_, value)| value.clone()).collect()
+    }
+
+    /// A parameter that must be there.
+    pub(crate) fn needed(&self, name: &str) -> Result<&str, HttpResponse> {
+        self.first(name)
+            .ok_or_else(|| invalid(name)("it is missing".into()))
+    }
+
+    /// The pod whose owner is wanted.
+    pub(crate) fn pod(&self) -> Option<&str> {
+        self.first("pod")
     }
 
     /// All of them, as values for a template's parameters.
@@ -234,7 +251,8 @@ fn bad_range(error: RangeError) -> HttpResponse {
     HttpResponse::error(400, "bad_data", &format!("{error}"))
 }
 
-fn invalid(name: &'static str) -> impl Fn(String) -> HttpResponse {
+/// The response to a parameter that is wrong for this reason.
+pub(crate) fn invalid(name: &str) -> impl Fn(String) -> HttpResponse {
     move |why| {
         HttpResponse::error(
             400,

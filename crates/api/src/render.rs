@@ -5,11 +5,15 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use tidegate_core::{Answer, Explanation, Field, Freshness, Provenance, QueryError, Row};
+use tidegate_core::{
+    Answer, Ask, CollectPlan, Explanation, Field, Freshness, NamedAnswer, OwnerMap, Provenance,
+    Query, QueryError, RecordConfig, Row,
+};
 use tidegate_wire::json::Writer;
 use tidegate_wire::number::write_float;
 use tidegate_wire::{QueryResponse, encode_query_response};
 
+use crate::window::FUNCTION;
 use crate::{HttpResponse, Reuse, error};
 
 /// How the encoder begins every answer.
@@ -78,30 +82,81 @@ fn write_collected(answer: &Answer, template: &str, body: &mut Vec<u8>) {
     body.extend_from_slice(rest);
 }
 
-/// The rows of a pack's record.
+/// The rows of a pack's record: all, or those of an owner.
 pub(crate) fn record(
     pack: &str,
-    record: &str,
-    rows: &[Row],
-    problems: &[(String, Result<Answer, QueryError>)],
+    record: &RecordConfig,
+    mut rows: Vec<Row>,
+    owner: Option<(&str, &OwnerMap)>,
+    results: &[NamedAnswer],
 ) -> HttpResponse {
+    let why_empty = if rows.is_empty() {
+        record.why_empty(results)
+    } else {
+        Vec::new()
+    };
+    let found = rows.len();
+    if let Some((owner, owners)) = owner {
+        rows.retain(|row| row.pod().and_then(|pod| owners.owner_of(pod)) == Some(owner));
+    }
     let mut body = Vec::new();
     Writer::new(&mut body).object(|json| {
         json.key("status").string("success");
         json.key("pack").string(pack);
-        json.key("record").string(record);
+        json.key("record").string(&record.name);
         json.key("rows")
             .array(|json| rows.iter().for_each(|row| write_row(json, row)));
         json.key("problems").array(|json| {
-            for (query, result) in problems {
-                match result {
-                    Err(error) => write_problem(json, query, "error", &error.to_string()),
-                    // A source of several that failed is a warning of the merged answer.
-                    Ok(answer) => {
-                        for warning in &answer.payload.response.warnings {
-                            write_problem(json, query, "warning", warning);
-                        }
+            for (query, result) in results {
+                write_problems(json, &[("query", query)], result);
+            }
+            for problem in &why_empty {
+                let warning = problem.reason.to_string();
+                write_members(json, &[("query", &problem.query), ("warning", &warning)]);
+            }
+            if let Some((owner, owners)) = owner
+                && rows.is_empty()
+                && found > 0
+            {
+                let warning = if owners.iter().any(|(_, registered)| registered == owner) {
+                    format!("none of the {found} rows is about a pod of this owner")
+                } else {
+                    "no workload is registered for this owner".to_string()
+                };
+                write_members(json, &[("owner", owner), ("warning", &warning)]);
+            }
+        });
+    });
+    HttpResponse::json(200, body)
+}
+
+/// A node and its functions over one window.
+pub(crate) fn window(plan: &CollectPlan, results: &[NamedAnswer]) -> HttpResponse {
+    let answers: Vec<_> = results.iter().map(|(_, result)| result.clone()).collect();
+    let collected = plan.read_rows(&answers);
+    let mut body = Vec::new();
+    Writer::new(&mut body).object(|json| {
+        json.key("status").string("success");
+        json.key("start_ms").integer(plan.start().0);
+        json.key("end_ms").integer(plan.end().0);
+        json.key("duration_ms").integer(millis(plan.duration()));
+        json.key("freshness").string(collected.freshness().as_str());
+        json.key("node");
+        write_row(json, &collected.node);
+        json.key("functions").array(|json| {
+            collected
+                .functions
+                .iter()
+                .for_each(|row| write_row(json, row))
+        });
+        json.key("problems").array(|json| {
+            for (ask, (query, result)) in plan.asks().iter().zip(results) {
+                match function_of(ask) {
+                    Some(function) => {
+                        let of = [("query", query.as_str()), ("function", function)];
+                        write_problems(json, &of, result);
                     }
+                    None => write_problems(json, &[("query", query)], result),
                 }
             }
         });
@@ -109,11 +164,79 @@ pub(crate) fn record(
     HttpResponse::json(200, body)
 }
 
-fn write_problem(json: &mut Writer<'_>, query: &str, kind: &str, what: &str) {
+/// The function that an ask of a window is about, where it is not about the node.
+fn function_of(ask: &Ask) -> Option<&str> {
+    match &ask.query {
+        Query::Template { params, .. } => params.get(FUNCTION).map(String::as_str),
+        Query::PromQl(_) | Query::Endpoint { .. } => None,
+    }
+}
+
+/// What went wrong with a query: its error, or the warnings of its answer, as a source of several
+/// that failed is one.
+fn write_problems(json: &mut Writer<'_>, of: &[(&str, &str)], result: &Result<Answer, QueryError>) {
+    match result {
+        Err(error) => write_members(json, &[of, &[("error", &error.to_string())]].concat()),
+        Ok(answer) => {
+            for warning in &answer.payload.response.warnings {
+                write_members(json, &[of, &[("warning", warning)]].concat());
+            }
+        }
+    }
+}
+
+fn write_members(json: &mut Writer<'_>, members: &[(&str, &str)]) {
     json.object(|json| {
-        json.key("query").string(query);
-        json.key(kind).string(what);
+        for (name, value) in members {
+            json.key(name).string(value);
+        }
     });
+}
+
+/// Whose the pods of which workload are.
+pub(crate) fn owners(owners: &OwnerMap) -> HttpResponse {
+    success(|json| {
+        json.key("owners").object(|json| {
+            for (workload, owner) in owners.iter() {
+                json.key(workload).string(owner);
+            }
+        });
+    })
+}
+
+/// Whose this pod is.
+pub(crate) fn owner_of(pod: &str, owners: &OwnerMap) -> HttpResponse {
+    success(|json| {
+        json.key("pod").string(pod);
+        if let Some(owner) = owners.owner_of(pod) {
+            json.key("owner").string(owner);
+        }
+    })
+}
+
+/// A workload has another owner now, or none.
+pub(crate) fn owner_changed(
+    workload: &str,
+    owner: Option<&str>,
+    former: Option<&str>,
+) -> HttpResponse {
+    success(|json| {
+        json.key("workload").string(workload);
+        for (name, value) in [("owner", owner), ("former", former)] {
+            if let Some(value) = value {
+                json.key(name).string(value);
+            }
+        }
+    })
+}
+
+fn success(members: impl FnOnce(&mut Writer<'_>)) -> HttpResponse {
+    let mut body = Vec::new();
+    Writer::new(&mut body).object(|json| {
+        json.key("status").string("success");
+        members(json);
+    });
+    HttpResponse::json(200, body)
 }
 
 fn write_row(json: &mut Writer<'_>, row: &Row) {
@@ -205,12 +328,9 @@ pub(crate) fn explanation(key: &str, explanation: &Explanation) -> HttpResponse 
 
 /// How many answers were forgotten.
 pub(crate) fn invalidated(forgotten: usize) -> HttpResponse {
-    let mut body = Vec::new();
-    Writer::new(&mut body).object(|json| {
-        json.key("status").string("success");
+    success(|json| {
         json.key("forgotten").count(forgotten);
-    });
-    HttpResponse::json(200, body)
+    })
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -42,6 +42,9 @@ pub(crate) enum Endpoint {
         pack: String,
         record: String,
     },
+    /// A node and its functions over one window.
+    CollectAll,
+    Owners,
     Templates,
     Explain,
     Invalidate,
@@ -81,11 +84,13 @@ impl Endpoint {
             Self::Query | Self::QueryRange => "GET, HEAD, POST",
             Self::Other { path } if FORM_PATHS.contains(&path.as_str()) => "GET, HEAD, POST",
             Self::Invalidate => "POST",
+            Self::Owners => "GET, HEAD, POST, DELETE",
             Self::Other { .. }
             | Self::BuildInfo
             | Self::Collect { .. }
             | Self::CollectMany { .. }
             | Self::Record { .. }
+            | Self::CollectAll
             | Self::Templates
             | Self::Explain
             | Self::Health
@@ -190,6 +195,8 @@ fn percent_decode(text: &str) -> String {
 fn endpoint(path: &str, of_source: bool) -> Option<Endpoint> {
     match path {
         "/v1/collect" => Some(Endpoint::CollectMany { templates: None }),
+        "/v1/collect_all" => Some(Endpoint::CollectAll),
+        "/v1/owners" if !of_source => Some(Endpoint::Owners),
         "/v1/templates" if !of_source => Some(Endpoint::Templates),
         "/v1/explain" if !of_source => Some(Endpoint::Explain),
         "/v1/invalidate" if !of_source => Some(Endpoint::Invalidate),
@@ -320,6 +327,12 @@ mod tests {
         assert_eq!(at("DELETE", "/api/v1/query"), Err(405));
         assert_eq!(at("POST", "/metrics"), Err(405));
         assert_eq!(at("GET", "/v1/invalidate"), Err(405));
+        assert_eq!(at("PUT", "/v1/owners"), Err(405));
+        assert_eq!(
+            at("DELETE", "/v1/owners").unwrap().endpoint,
+            Endpoint::Owners
+        );
+        assert_eq!(at("GET", "/source/prom/v1/owners"), Err(404));
         assert!(at("HEAD", "/health").unwrap().head);
     }
 }

@@ -27,6 +27,7 @@ mod explain;
 mod fetching;
 mod gathering;
 mod hits;
+mod library;
 mod lookup;
 mod ranging;
 mod reading;
@@ -43,11 +44,13 @@ pub use hits::{Handle, Hit};
 ///   [`hit_by`](Self::hit_by), [`record`](Self::record), [`abandon`](Self::abandon),
 ///   [`untrack`](Self::untrack), [`invalidate`](Self::invalidate), [`reload`](Self::reload), and
 ///   for catalogs [`register`](Self::register), [`update`](Self::update),
-///   [`unregister`](Self::unregister).
+///   [`unregister`](Self::unregister), and for owners
+///   [`register_owner`](Self::register_owner), [`unregister_owner`](Self::unregister_owner).
 /// - **News**: [`handle_response`](Self::handle_response), [`handle_timeout`](Self::handle_timeout).
 /// - **Outputs**: [`poll_output`](Self::poll_output), to be drained before the driver waits.
 /// - **Views**: [`stats`](Self::stats), [`sources`](Self::sources), [`series`](Self::series),
-///   [`templates`](Self::templates), [`template`](Self::template), [`explain`](Self::explain).
+///   [`templates`](Self::templates), [`template`](Self::template), [`packs`](Self::packs),
+///   [`owners`](Self::owners), [`explain`](Self::explain).
 ///
 /// Commands and news may come back to back without draining in between; only outputs pile up.
 /// Every call that takes `now` takes the current time; a `mono` that lies before an earlier
@@ -74,6 +77,7 @@ pub struct Collector {
     timers: Timers,
     /// Sources whose queue may have somebody to go on.
     waking: BTreeSet<usize>,
+    library: library::Library,
     random: Random,
     next_ask: u64,
     outputs: VecDeque<Output>,
@@ -106,6 +110,7 @@ impl Collector {
             tracker: Tracker::default(),
             timers: Timers::default(),
             waking: BTreeSet::new(),
+            library: library::Library::new(config.packs, config.owners)?,
             random: Random::new(config.seed),
             next_ask: 0,
             outputs: VecDeque::new(),

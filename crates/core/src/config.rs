@@ -1,16 +1,23 @@
 //! The configuration as plain data, its defaults with their reasons, and its checks.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::{BreakerConfig, RetryBudgetConfig, RetryConfig, TemplateError, Thresholds};
+use crate::pack::packs;
+use crate::{
+    BreakerConfig, OwnerError, OwnerMap, PackConfig, PackError, RetryBudgetConfig, RetryConfig,
+    TemplateError, Thresholds,
+};
 
 /// Targets of one scrape source: each is fetched for one ask, so more belong to a Prometheus.
 const TARGETS_MAX: usize = 1_000;
+
+/// Packs beside the shipped ones: more than purposes that one Tidegate serves.
+const PACKS_MAX: usize = 64;
 
 /// The source that answers from Tidegate's own series. It is always there.
 pub(crate) const LOCAL: &str = "local";
@@ -25,6 +32,11 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Tidegate's own series.
     pub local: LocalConfig,
+    /// Packs beside those that are shipped, whose names they must not have. They say what records
+    /// there are; their queries are asked where a source has them among its templates.
+    pub packs: Vec<PackConfig>,
+    /// Owners by workload, see [`OwnerMap`].
+    pub owners: BTreeMap<String, String>,
     /// What bounds everything else.
     pub limits: Limits,
     /// What every random choice, such as jitter, is drawn from: the same seed and the same calls
@@ -44,8 +56,10 @@ impl Config {
     /// Checks what types cannot.
     ///
     /// # Errors
-    /// The first thing wrong, with the source and template it is about.
+    /// The first thing wrong, with the source and template, or the pack, it is about.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        check_packs(&self.packs)?;
+        owner_map(&self.owners).map_err(ConfigError::Owner)?;
         let mut names = BTreeSet::from([LOCAL]);
         for source in &self.sources {
             if !is_name(&source.name) {
@@ -84,6 +98,36 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Packs are told apart by their names, those that are shipped included.
+fn check_packs(configured: &[PackConfig]) -> Result<(), ConfigError> {
+    if configured.len() > PACKS_MAX {
+        return Err(ConfigError::TooManyPacks {
+            packs: configured.len(),
+        });
+    }
+    let mut names: BTreeSet<&str> = packs::NAMES.into();
+    for pack in configured {
+        if !names.insert(&pack.name) {
+            return Err(ConfigError::DuplicatePack {
+                name: pack.name.clone(),
+            });
+        }
+        pack.check().map_err(|error| ConfigError::Pack {
+            pack: pack.name.clone(),
+            error,
+        })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn owner_map(owners: &BTreeMap<String, String>) -> Result<OwnerMap, OwnerError> {
+    let mut map = OwnerMap::default();
+    for (workload, owner) in owners {
+        map.register(workload, owner)?;
+    }
+    Ok(map)
 }
 
 /// A scrape source has targets, each once, and no more than one ask can make up an answer of.
@@ -220,6 +264,17 @@ impl SourceConfig {
             kind: SourceKind::Push,
             ..Self::prometheus(name)
         }
+    }
+
+    /// Adds the queries of these packs to its templates. Where it has a template of the same name,
+    /// its own stays: so a query can be fitted to what a cluster exports. Templates that two packs
+    /// have stay twice, for the collector to refuse.
+    pub fn add_packs<'a>(&mut self, packs: impl IntoIterator<Item = &'a PackConfig>) {
+        let names = self.templates.iter().map(|template| template.name.clone());
+        let own: BTreeSet<String> = names.collect();
+        let queries = packs.into_iter().flat_map(|pack| &pack.queries);
+        let new = queries.filter(|query| !own.contains(&query.name));
+        self.templates.extend(new.cloned());
     }
 }
 
@@ -424,6 +479,25 @@ pub enum ConfigError {
         /// What is wrong with it.
         error: TemplateError,
     },
+    /// There are more packs than there may be.
+    TooManyPacks {
+        /// How many there are.
+        packs: usize,
+    },
+    /// Two packs share a name, or one has that of a shipped pack.
+    DuplicatePack {
+        /// The name.
+        name: String,
+    },
+    /// A pack is wrong.
+    Pack {
+        /// The pack.
+        pack: String,
+        /// What is wrong with it.
+        error: PackError,
+    },
+    /// A workload cannot be given to its owner.
+    Owner(OwnerError),
 }
 
 impl fmt::Display for ConfigError {
@@ -466,6 +540,16 @@ impl fmt::Display for ConfigError {
                 )
             }
             Self::Template { source, error } => write!(f, "source {source}: {error}"),
+            Self::TooManyPacks { packs } => {
+                write!(f, "{packs} packs, at most {PACKS_MAX} are taken")
+            }
+            Self::DuplicatePack { name } if packs::NAMES.contains(&&**name) => write!(
+                f,
+                "no pack may be named {name:?}: that one is shipped, and asks whatever templates of its queries' names a source has"
+            ),
+            Self::DuplicatePack { name } => write!(f, "two packs are named {name:?}"),
+            Self::Pack { pack, error } => write!(f, "pack {pack}: {error}"),
+            Self::Owner(error) => write!(f, "owners: {error}"),
         }
     }
 }
@@ -577,6 +661,60 @@ mod tests {
         for (error, text) in cases {
             assert!(error.to_string().starts_with(text), "{error}");
         }
+    }
+
+    #[test]
+    fn a_source_s_own_template_stays_in_place_of_a_pack_s_query() {
+        let mut source = SourceConfig::prometheus("a");
+        source.templates.push(TemplateConfig {
+            name: "node_ram".into(),
+            text: "own".into(),
+            ..TemplateConfig::default()
+        });
+        let node = packs::node();
+        source.add_packs([&node]);
+        let rams = source
+            .templates
+            .iter()
+            .filter(|template| template.name == "node_ram");
+        let texts: Vec<&str> = rams.map(|template| template.text.as_str()).collect();
+        assert_eq!(texts, ["own"]);
+        assert_eq!(source.templates.len(), node.queries.len());
+    }
+
+    #[test]
+    fn packs_have_names_of_their_own() {
+        let check = |names: &[&str]| {
+            let named = |name: &&str| PackConfig {
+                name: (*name).into(),
+                ..PackConfig::default()
+            };
+            let config = Config {
+                packs: names.iter().map(named).collect(),
+                ..Config::default()
+            };
+            config.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&["a", "b"]), Ok(()));
+        assert_eq!(check(&["a", "a"]).unwrap_err(), "two packs are named \"a\"");
+        let shipped = check(&["node"]).unwrap_err();
+        assert!(shipped.contains("that one is shipped"), "{shipped}");
+        let bad = check(&["a b"]).unwrap_err();
+        assert!(bad.starts_with("pack a b: bad name"), "{bad}");
+        assert_eq!(
+            check(&["a"; PACKS_MAX + 1]).unwrap_err(),
+            "65 packs, at most 64 are taken"
+        );
+    }
+
+    #[test]
+    fn owners_have_names() {
+        let config = Config {
+            owners: [("llama".into(), String::new())].into(),
+            ..Config::default()
+        };
+        let said = config.check().unwrap_err().to_string();
+        assert!(said.starts_with("owners: names of workloads"), "{said}");
     }
 
     #[test]

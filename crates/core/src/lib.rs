@@ -94,10 +94,10 @@ pub use freshness::{Freshness, Thresholds};
 pub use invalidation::{CatalogError, Invalidation};
 pub use output::{Deadline, Event, Forget, Level, Output, Reply, Wake};
 pub use pack::{
-    Allocation, CollectPlan, CollectedMetrics, Combined, Field, FieldConfig, FunctionMetrics,
-    MissingReason, NamedAnswer, NodeMetrics, OwnerError, OwnerMap, PackConfig, PackError,
-    PackRecord, Params, Problem, RecordConfig, Records, ReplicaMetrics, Row, SOURCE_LABEL,
-    WindowError, combine, combine_as, packs,
+    Allocation, CollectPlan, CollectedMetrics, CollectedRows, Combined, Field, FieldConfig,
+    FunctionMetrics, MissingReason, NamedAnswer, NodeMetrics, OwnerError, OwnerMap, PackConfig,
+    PackError, PackRecord, Params, Problem, RecordConfig, Records, ReplicaMetrics, Row,
+    SOURCE_LABEL, WindowError, combine, combine_as, packs,
 };
 pub use random::Random;
 pub use range::{Range, RangeError};

@@ -21,7 +21,7 @@ mod record;
 #[cfg(test)]
 mod testing;
 
-pub use collected::{CollectPlan, CollectedMetrics, WindowError};
+pub use collected::{CollectPlan, CollectedMetrics, CollectedRows, WindowError};
 pub use combine::{Combined, SOURCE_LABEL, combine, combine_as};
 pub use config::{FieldConfig, PackConfig, PackError, RecordConfig};
 pub use field::{Field, MissingReason};
@@ -35,9 +35,20 @@ pub use record::{PackRecord, Problem, Records};
 /// The packs that are shipped. Their template names do not clash, so that one source can have
 /// them all.
 pub mod packs {
+    use alloc::vec::Vec;
+
+    use super::PackConfig;
     pub use super::functions::functions;
     pub use super::inference::inference;
     pub use super::node::node;
+
+    /// Their names, in the order of [`all`].
+    pub const NAMES: [&str; 3] = ["node", "functions", "inference"];
+
+    /// All of them.
+    pub fn all() -> Vec<PackConfig> {
+        [node(), functions(), inference()].into()
+    }
 }
 
 /// Values by parameter name, as templates take them.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use tidegate_api::{Change, CommandId, HttpRequest, HttpResponse, Input, Output, Reply, Reuse};
 use tidegate_core::{
     BreakerConfig, CacheConfig, Config, Deadline, Event, Family, Fetch, FetchError, FetchId,
-    Forget, Freshness, Instant, Invalidation, Level, Limits, LocalConfig, Method, Now, ParamConfig,
-    ParamType, Record, Recorded, Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig,
-    SourceKind, TemplateConfig, TemplateKind, Thresholds, UnixMillis,
+    FieldConfig, Forget, Freshness, Instant, Invalidation, Level, Limits, LocalConfig, Method, Now,
+    PackConfig, ParamConfig, ParamType, Record, RecordConfig, Recorded, Response,
+    RetryBudgetConfig, RetryConfig, Sample, SourceConfig, SourceKind, TemplateConfig, TemplateKind,
+    Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -37,11 +38,43 @@ pub(crate) fn config(config: wit::Config) -> (Config, String) {
                 expire_after: Duration::from_millis(config.local.expire_after_ms),
                 lookback: Duration::from_millis(config.local.lookback_ms),
             },
+            packs: config.packs.into_iter().map(pack).collect(),
+            owners: config.owners.into_iter().collect(),
             limits: limits(config.limits),
             seed: config.seed,
         },
         config.version,
     )
+}
+
+fn pack(pack: wit::PackConfig) -> PackConfig {
+    PackConfig {
+        name: pack.name,
+        description: pack.description,
+        queries: pack.queries.into_iter().map(template).collect(),
+        defaults: pack.defaults.into_iter().collect(),
+        records: pack.records.into_iter().map(record_config).collect(),
+    }
+}
+
+fn record_config(record: wit::RecordConfig) -> RecordConfig {
+    RecordConfig {
+        name: record.name,
+        description: record.description,
+        keys: record.keys,
+        fields: record.fields.into_iter().map(field).collect(),
+    }
+}
+
+fn field(field: wit::FieldConfig) -> FieldConfig {
+    FieldConfig {
+        name: field.name,
+        query: field.query,
+        by: field.by,
+        unit: field.unit,
+        when: field.when,
+        source: field.source,
+    }
 }
 
 fn limits(limits: wit::Limits) -> Limits {
@@ -151,6 +184,8 @@ pub(crate) fn change(change: wit::Change) -> Change {
             }
             wit::Invalidation::All => Invalidation::All,
         }),
+        wit::Change::RegisterOwner((workload, owner)) => Change::RegisterOwner { workload, owner },
+        wit::Change::UnregisterOwner(workload) => Change::UnregisterOwner { workload },
     }
 }
 

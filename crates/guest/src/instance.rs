@@ -172,6 +172,8 @@ mod tests {
                 expire_after_ms: 3_600_000,
                 lookback_ms: 300_000,
             },
+            packs: Vec::new(),
+            owners: Vec::new(),
             limits: wit::Limits {
                 query_bytes_max: 1_000,
                 fetches_per_source_max: 20,
@@ -360,6 +362,47 @@ mod tests {
         let unregister = || wit::Change::Unregister(("prom".into(), "t".into()));
         assert_eq!(changed(&mut instance, unregister()), Ok(0));
         assert!(changed(&mut instance, unregister()).is_err());
+    }
+
+    #[test]
+    fn packs_and_owners_come_with_the_configuration() {
+        let mut instance = Instance::new();
+        let mut config = config();
+        config.packs.push(wit::PackConfig {
+            name: "own".into(),
+            description: "d".into(),
+            queries: vec![template("q", "up{a=\"{{.a}}\"}")],
+            defaults: vec![("a".into(), "b".into())],
+            records: vec![wit::RecordConfig {
+                name: "r".into(),
+                description: "d".into(),
+                keys: vec!["pod".into()],
+                fields: vec![wit::FieldConfig {
+                    name: "f".into(),
+                    query: "q".into(),
+                    by: vec!["pod".into()],
+                    unit: "u".into(),
+                    when: None,
+                    source: None,
+                }],
+            }],
+        });
+        config.sources[0].templates = config.packs[0].queries.clone();
+        config.owners.push(("w".into(), "o".into()));
+        instance.step(NOW, vec![In::Command((0, wit::Command::Configure(config)))]);
+        let outputs = instance.step(NOW, vec![get(1, "/v1/packs/own/r?owner=o")]);
+        assert_eq!(fetch(&outputs).form, "query=up%7Ba%3D%22b%22%7D");
+        let owner = |instance: &mut Instance, pod: &str| {
+            let outputs = instance.step(NOW, vec![get(2, &format!("/v1/owners?pod={pod}"))]);
+            text(http(&outputs, 2)).to_owned()
+        };
+        assert!(owner(&mut instance, "w-1").contains(r#""owner":"o""#));
+        let register = wit::Change::RegisterOwner(("w".into(), "p".into()));
+        assert_eq!(changed(&mut instance, register), Ok(1));
+        assert!(owner(&mut instance, "w-1").contains(r#""owner":"p""#));
+        let unregister = wit::Change::UnregisterOwner("w".into());
+        assert_eq!(changed(&mut instance, unregister), Ok(1));
+        assert!(!owner(&mut instance, "w-1").contains("owner"));
     }
 
     #[test]

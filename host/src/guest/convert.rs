@@ -91,6 +91,8 @@ fn change(change: Change, version: &str) -> wit::Command {
             }
             Invalidation::All => wit::Invalidation::All,
         }),
+        Change::RegisterOwner { workload, owner } => wit::Change::RegisterOwner((workload, owner)),
+        Change::UnregisterOwner { workload } => wit::Change::UnregisterOwner(workload),
     })
 }
 

@@ -266,6 +266,42 @@ fn a_record_without_data_says_what_went_wrong() {
 }
 
 #[test]
+fn owners_come_and_go_and_pages_of_other_origins_change_nothing() {
+    let mut front = front();
+    let mut ask = |method: &str, target: &str, headers: &[(&str, &str)]| {
+        let Input::Command(id, Command::Http(request)) = post(1, target, headers) else {
+            panic!("a request")
+        };
+        let request = HttpRequest {
+            method: method.into(),
+            ..request
+        };
+        let input = Input::Command(id, Command::Http(request));
+        let (_, response) = responses(front.step(vec![input], at(0))).remove(0);
+        (response.status, String::from_utf8(response.body).unwrap())
+    };
+    let evil = [("sec-fetch-site", "cross-site")];
+    for method in ["POST", "DELETE"] {
+        let (status, _) = ask(method, "/v1/owners?workload=llama&owner=a", &evil);
+        assert_eq!(status, 403);
+    }
+    let (_, said) = ask("POST", "/v1/owners?workload=llama&owner=a", &[]);
+    assert_eq!(
+        said,
+        r#"{"status":"success","workload":"llama","owner":"a"}"#
+    );
+    let (_, said) = ask("GET", "/v1/owners?pod=llama-1", &[]);
+    assert_eq!(said, r#"{"status":"success","pod":"llama-1","owner":"a"}"#);
+    let (_, said) = ask("DELETE", "/v1/owners?workload=llama", &[]);
+    assert!(said.contains(r#""former":"a""#), "{said}");
+    assert_eq!(ask("DELETE", "/v1/owners?workload=llama", &[]).0, 404);
+    assert_eq!(ask("POST", "/v1/owners?workload=llama&owner=", &[]).0, 400);
+    assert_eq!(ask("POST", "/v1/owners?owner=a", &[]).0, 400);
+    let (_, said) = ask("GET", "/v1/owners", &[]);
+    assert_eq!(said, r#"{"status":"success","owners":{}}"#);
+}
+
+#[test]
 fn only_pages_of_the_same_origin_may_invalidate() {
     let mut front = front();
     let host = ("host", "127.0.0.1:9200");

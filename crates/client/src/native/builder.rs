@@ -1,6 +1,5 @@
 //! Puts a client together, and says what is wrong with its parts.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -200,13 +199,14 @@ impl Builder {
 
     pub(super) fn check(self) -> Result<Setup, BuildError> {
         let addresses = self.addresses()?;
+        let mut config = self.config;
+        config.owners.extend(self.owners);
         let mut owners = OwnerMap::default();
-        for (workload, owner) in &self.owners {
+        for (workload, owner) in &config.owners {
             owners
                 .register(workload, owner)
                 .map_err(BuildError::Owner)?;
         }
-        let mut config = self.config;
         config.seed = self
             .seed
             .unwrap_or_else(|| RandomState::new().hash_one("seed"));
@@ -218,7 +218,7 @@ impl Builder {
         }
         for source in &mut config.sources {
             if source.kind == SourceKind::Prometheus {
-                add_packs(source, &self.packs);
+                source.add_packs(&self.packs);
             }
         }
         Ok(Setup {
@@ -284,18 +284,6 @@ fn all_are_at_home(source: &SourceConfig, addresses: &Addresses) -> Result<(), B
         .targets
         .iter()
         .try_for_each(|target| check(Some(target)))
-}
-
-/// Templates that two packs have stay twice, for the collector to refuse.
-fn add_packs(source: &mut SourceConfig, packs: &[PackConfig]) {
-    let own: BTreeSet<_> = source
-        .templates
-        .iter()
-        .map(|template| template.name.clone())
-        .collect();
-    let queries = packs.iter().flat_map(|pack| &pack.queries);
-    let new = queries.filter(|query| !own.contains(&query.name));
-    source.templates.extend(new.cloned());
 }
 
 impl fmt::Debug for Builder {

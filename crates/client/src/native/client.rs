@@ -263,7 +263,9 @@ impl Tidegate {
 
     /// Gives the pods of a workload to an owner from now on, and says whose they were. A pod
     /// belongs to the longest workload that its name begins with: see
-    /// [`OwnerMap`](tidegate_core::OwnerMap). All clones share the owners.
+    /// [`OwnerMap`](tidegate_core::OwnerMap). All clones share the owners. Those that change while
+    /// the client is in use are the client's own: `/v1/owners` by [`http`](Self::http) tells of the
+    /// collector's, which begin as the builder says and change there.
     ///
     /// # Errors
     /// A name that is none, or too many workloads; then nothing changes.

@@ -3,10 +3,10 @@
 use serde_json::Value;
 use tidegate_api::{Change, Command, CommandId, HttpRequest, Input};
 use tidegate_core::{
-    Ask, BreakerConfig, CacheConfig, Config, Family, FetchError, FetchId, Invalidation, Limits,
-    LocalConfig, ParamConfig, ParamType, Priority, Query, Range, Record, Response,
-    RetryBudgetConfig, RetryConfig, Sample, SourceConfig, SourceKind, TemplateConfig, TemplateKind,
-    Thresholds, UnixMillis,
+    Ask, BreakerConfig, CacheConfig, Config, Family, FetchError, FetchId, FieldConfig,
+    Invalidation, Limits, LocalConfig, PackConfig, ParamConfig, ParamType, Priority, Query, Range,
+    Record, RecordConfig, Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig,
+    SourceKind, TemplateConfig, TemplateKind, Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -43,8 +43,31 @@ json_struct!(Config {
     sources,
     cache,
     local,
+    packs,
+    owners,
     limits,
     seed
+});
+json_struct!(PackConfig {
+    name,
+    description,
+    queries,
+    defaults,
+    records
+});
+json_struct!(RecordConfig {
+    name,
+    description,
+    keys,
+    fields
+});
+json_struct!(FieldConfig {
+    name,
+    query,
+    by,
+    unit,
+    when,
+    source
 });
 json_struct!(SourceConfig {
     name,
@@ -352,6 +375,14 @@ impl Json for Change {
             Self::Invalidate(what) => {
                 object.member("invalidate", what);
             }
+            Self::RegisterOwner { workload, owner } => {
+                object
+                    .member("register_owner", workload)
+                    .member("owner", owner);
+            }
+            Self::UnregisterOwner { workload } => {
+                object.member("unregister_owner", workload);
+            }
             Self::Reload(config) => {
                 object.member("reload", config);
             }
@@ -382,6 +413,14 @@ impl Json for Change {
             Ok(Self::Untrack { key })
         } else if has("invalidate") {
             read_member(object, "invalidate").map(Self::Invalidate)
+        } else if has("register_owner") {
+            Ok(Self::RegisterOwner {
+                workload: read_member(object, "register_owner")?,
+                owner: read_member(object, "owner")?,
+            })
+        } else if has("unregister_owner") {
+            let workload = read_member(object, "unregister_owner")?;
+            Ok(Self::UnregisterOwner { workload })
         } else {
             read_member(object, "reload").map(Self::Reload)
         }

@@ -594,6 +594,8 @@ fn change() -> impl Strategy<Value = Change> {
         (text(), template()).prop_map(|(source, template)| Change::Update { source, template }),
         (text(), text()).prop_map(|(source, template)| Change::Unregister { source, template }),
         text().prop_map(|key| Change::Untrack { key }),
+        (text(), text()).prop_map(|(workload, owner)| Change::RegisterOwner { workload, owner }),
+        text().prop_map(|workload| Change::UnregisterOwner { workload }),
         prop_oneof![
             text().prop_map(Invalidation::Key),
             text().prop_map(Invalidation::Prefix),
@@ -607,6 +609,8 @@ fn change() -> impl Strategy<Value = Change> {
             let mut config = config();
             config.seed = seed;
             config.sources[0].templates.push(template);
+            config.packs = tidegate_core::packs::all();
+            config.owners = [("w".into(), "o".into())].into();
             config.sources[0].ttl_max = Some(ttl);
             config
                 .sources

@@ -449,6 +449,10 @@ fn change_text(change: &Change) -> String {
         Change::Unregister { source, template } => format!("unregisters {source}/{template}"),
         Change::Untrack { key } => format!("untracks {}", shown(key)),
         Change::Invalidate(what) => format!("invalidates {}", shown(&format!("{what:?}"))),
+        Change::RegisterOwner { workload, owner } => {
+            format!("gives {} to {}", shown(workload), shown(owner))
+        }
+        Change::UnregisterOwner { workload } => format!("gives {} to nobody", shown(workload)),
         Change::Reload(config) => format!("reloads, with {} sources", config.sources.len()),
     }
 }

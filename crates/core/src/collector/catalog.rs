@@ -107,7 +107,9 @@ impl Collector {
 
     /// Applies a new configuration. What is cached and still valid stays: answers of sources that
     /// remain, to templates that read the same. Health, breakers and Tidegate's own series stay
-    /// as they are; the bounds of the series take effect at the next start.
+    /// as they are; the bounds of the series take effect at the next start. Owners that were
+    /// registered since stay beside those of the configuration, which count where both say whose a
+    /// workload is.
     ///
     /// # Errors
     /// What is wrong with the configuration; then nothing changes.
@@ -116,6 +118,7 @@ impl Collector {
         config.check()?;
         let catalogs = config.sources.iter_mut().map(parse_catalog);
         let catalogs = catalogs.collect::<Result<Vec<_>, _>>()?;
+        self.library.reload(config.packs, config.owners)?;
         self.forget_lent();
         self.limits = config.limits;
         self.cleanup_interval = config.cache.cleanup_interval;

@@ -9,7 +9,8 @@ use core::time::Duration;
 use super::field::rollup;
 use super::record::problems;
 use super::{
-    FunctionMetrics, NamedAnswer, NodeMetrics, PackConfig, PackRecord, Params, Problem, packs,
+    FunctionMetrics, NamedAnswer, NodeMetrics, PackConfig, PackRecord, Params, Problem,
+    RecordConfig, Row, packs,
 };
 use crate::{Answer, Ask, Freshness, Query, QueryError, UnixMillis};
 
@@ -86,6 +87,24 @@ impl CollectPlan {
     /// Reads what came back, in the order of the [`asks`](Self::asks). What lacks counts as not
     /// asked.
     pub fn read(&self, results: &[Result<Answer, QueryError>]) -> CollectedMetrics {
+        let rows = self.read_rows(results);
+        CollectedMetrics {
+            start: self.start,
+            end: self.end,
+            duration: self.duration(),
+            freshness: rows.freshness(),
+            node: NodeMetrics::from_row(&rows.node),
+            functions: rows
+                .functions
+                .iter()
+                .map(FunctionMetrics::from_row)
+                .collect(),
+            problems: rows.problems,
+        }
+    }
+
+    /// Reads as [`read`](Self::read) does, into rows.
+    pub fn read_rows(&self, results: &[Result<Answer, QueryError>]) -> CollectedRows {
         let mut left = results.iter();
         let mut problems = Vec::new();
         let mut rows = self.groups().into_iter().map(|group| {
@@ -93,21 +112,28 @@ impl CollectPlan {
             let answers: Vec<NamedAnswer> = group.asks.iter().map_while(named).collect();
             group.read(&answers, &mut problems)
         });
-        let node = rows
-            .next()
-            .map(|row| NodeMetrics::from_row(&row))
-            .expect("the first group is the node's");
-        let functions: Vec<_> = rows.map(|row| FunctionMetrics::from_row(&row)).collect();
-        let parts = functions.iter().map(|function| function.freshness);
-        CollectedMetrics {
-            start: self.start,
-            end: self.end,
-            duration: self.end.since(self.start),
-            freshness: rollup(parts.chain([node.freshness])),
+        let node = rows.next().expect("the first group is the node's");
+        let functions = rows.collect();
+        CollectedRows {
             node,
             functions,
             problems,
         }
+    }
+
+    /// Where the window begins, exclusive.
+    pub const fn start(&self) -> UnixMillis {
+        self.start
+    }
+
+    /// Where the window ends, inclusive.
+    pub const fn end(&self) -> UnixMillis {
+        self.end
+    }
+
+    /// How long the window is. Never zero.
+    pub const fn duration(&self) -> Duration {
+        self.end.since(self.start)
     }
 
     fn groups(&self) -> Vec<Group> {
@@ -147,13 +173,13 @@ impl CollectPlan {
 
 /// The queries of one record.
 struct Group {
-    record: super::RecordConfig,
+    record: RecordConfig,
     params: Params,
     asks: Vec<Ask>,
 }
 
 impl Group {
-    fn read(&self, answers: &[NamedAnswer], found: &mut Vec<Problem>) -> super::Row {
+    fn read(&self, answers: &[NamedAnswer], found: &mut Vec<Problem>) -> Row {
         found.extend(problems(&self.record, answers));
         self.record.one(&self.params, answers)
     }
@@ -183,6 +209,25 @@ pub struct CollectedMetrics {
     pub problems: Vec<Problem>,
     /// The worst of the records that have data.
     pub freshness: Freshness,
+}
+
+/// A node and its functions, as rows of their packs' records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollectedRows {
+    /// The node. Its fields are ambiguous where the parameters choose several.
+    pub node: Row,
+    /// The functions, in the order of the plan.
+    pub functions: Vec<Row>,
+    /// The queries that failed.
+    pub problems: Vec<Problem>,
+}
+
+impl CollectedRows {
+    /// The worst of the rows that have data.
+    pub fn freshness(&self) -> Freshness {
+        let rows = self.functions.iter().chain([&self.node]);
+        rollup(rows.map(Row::freshness))
+    }
 }
 
 /// A window that does not end after its start; the asker is to blame.

@@ -33,6 +33,11 @@ pub enum Field<T = f64> {
 pub enum MissingReason {
     /// The source answered, and had nothing for this record.
     NoData,
+    /// The source answered, and no series matched the query at all.
+    NoSeries {
+        /// The source.
+        source: String,
+    },
     /// The field is asked for only where this parameter is given, and it was not.
     NotEnabled {
         /// The parameter.
@@ -63,6 +68,16 @@ pub enum MissingReason {
         /// What it is.
         found: &'static str,
     },
+}
+
+impl MissingReason {
+    /// Whether a query failed, rather than having nothing to say.
+    pub const fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::QueryFailed { .. } | Self::SourceUnavailable { .. }
+        )
+    }
 }
 
 impl<T> Field<T> {
@@ -140,6 +155,7 @@ impl fmt::Display for MissingReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoData => f.write_str("no data"),
+            Self::NoSeries { source } => write!(f, "no series matched at source {source}"),
             Self::NotEnabled { param } => {
                 write!(f, "not enabled: parameter {param:?} is not given")
             }

@@ -4,6 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::fmt;
 
+/// The key of a record that is about pods, as Prometheus' Kubernetes discovery calls them.
+pub(super) const POD_KEY: &str = "pod";
+
 /// How many workloads can be registered: a large cluster has some thousands.
 const WORKLOADS_MAX: usize = 65_536;
 /// How long a name may be, in bytes: Kubernetes allows 253.
@@ -56,6 +59,11 @@ impl OwnerMap {
     /// Forgets the workload, and says whose it was.
     pub fn unregister(&mut self, workload: &str) -> Option<String> {
         self.owners.remove(workload)
+    }
+
+    /// The owner of this very workload.
+    pub fn owner(&self, workload: &str) -> Option<&str> {
+        self.owners.get(workload).map(String::as_str)
     }
 
     /// Who owns this pod; `None` where no workload fits, or the name is longer than any pod's.

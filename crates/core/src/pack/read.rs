@@ -10,7 +10,8 @@ use tidegate_wire::{Columns, Data, Series};
 
 use super::combine::SOURCE_LABEL;
 use super::field::rollup;
-use super::{Field, FieldConfig, MissingReason, Params, RecordConfig};
+use super::owner::POD_KEY;
+use super::{Field, FieldConfig, MissingReason, Params, Problem, RecordConfig};
 use crate::{Answer, Freshness, QueryError};
 
 /// What came back for the template of this name.
@@ -39,6 +40,12 @@ impl Row {
     /// Which of several sources the row is about, where answers of several were merged.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
+    }
+
+    /// The pod it is about, where the record has pods: see [`RecordConfig::has_pods`].
+    pub fn pod(&self) -> Option<&str> {
+        let found = self.keys.iter().find(|(key, _)| key == POD_KEY);
+        found.map(|(_, pod)| pod.as_str())
     }
 
     /// The field of this name; [not asked](MissingReason::NotAsked) where the record has none.
@@ -88,6 +95,42 @@ impl RecordConfig {
         }
         let mut rows = ungrouped.read(params, answers, false);
         rows.pop().expect("without groups there is one row")
+    }
+
+    /// Why there are no rows: the queries that were answered, and named none. Those that failed
+    /// are not among them.
+    pub fn why_empty(&self, answers: &[NamedAnswer]) -> Vec<Problem> {
+        let mut seen = BTreeSet::new();
+        let queries = self.fields.iter().map(|field| &field.query);
+        let new = queries.filter(|query| seen.insert(*query));
+        let reason = |query: &String| {
+            let (_, result) = answers.iter().find(|(name, _)| name == query)?;
+            let answer = result.as_ref().ok()?;
+            let reason = match &answer.payload.response.data {
+                Data::Vector(columns) if columns.iter().next().is_some() => return None,
+                Data::Vector(_) => MissingReason::NoSeries {
+                    source: (*answer.source).into(),
+                },
+                other @ (Data::Scalar { .. }
+                | Data::Matrix(_)
+                | Data::String { .. }
+                | Data::Strings(_)
+                | Data::Series(_)
+                | Data::Document) => MissingReason::WrongType {
+                    found: other.result_type(),
+                },
+            };
+            Some(Problem {
+                query: query.clone(),
+                reason,
+            })
+        };
+        new.filter_map(reason).collect()
+    }
+
+    /// Whether its rows are about pods, which have owners: whether `pod` is among its keys.
+    pub fn has_pods(&self) -> bool {
+        self.keys.iter().any(|key| key == POD_KEY)
     }
 
     fn read(&self, params: &Params, answers: &[NamedAnswer], by_source: bool) -> Vec<Row> {

@@ -56,9 +56,13 @@ pub trait PackRecord: Sized {
         let pack = Self::pack();
         let record = definition::<Self>(&pack);
         let rows = record.rows(&pack.with_defaults(params), answers);
+        let mut problems = problems(record, answers);
+        if rows.is_empty() {
+            problems.extend(record.why_empty(answers));
+        }
         Records {
             rows: rows.iter().map(Self::from_row).collect(),
-            problems: problems(record, answers),
+            problems,
         }
     }
 }
@@ -86,11 +90,12 @@ pub struct Records<R> {
     /// The records, sorted by their keys. None where there is nothing, but also where every query
     /// that says what there is failed: look at the problems before concluding from an empty list.
     pub rows: Vec<R>,
-    /// The queries that failed, in the order of the answers.
+    /// The queries that failed, in the order of the answers. Where there are no records, also the
+    /// queries that were answered and matched nothing.
     pub problems: Vec<Problem>,
 }
 
-/// A query that failed.
+/// A query that failed, or that says why there are no records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The template's name.
@@ -102,7 +107,10 @@ pub struct Problem {
 impl<R: PackRecord> Records<R> {
     /// Whether every query was answered.
     pub fn is_complete(&self) -> bool {
-        self.problems.is_empty()
+        !self
+            .problems
+            .iter()
+            .any(|problem| problem.reason.is_failure())
     }
 
     /// The worst of the records that have data; missing where none has.
@@ -120,5 +128,42 @@ impl<R: PackRecord> Records<R> {
             let pod = record.pod();
             pod.and_then(|pod| owners.owner_of(pod)) == Some(owner)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::super::testing::{failed, params, said};
+    use super::*;
+    use crate::NodeMetrics;
+
+    #[test]
+    fn no_records_are_explained_query_by_query() {
+        let answers = [
+            said("node_cpu", &[]),
+            failed("node_ram"),
+            said("other", &[]),
+        ];
+        let records = NodeMetrics::from_answers(&params(&[]), &answers);
+        let told = |problem: &Problem| (problem.query.clone(), problem.reason.to_string());
+        let told: Vec<_> = records.problems.iter().map(told).collect();
+        assert!(records.rows.is_empty() && !records.is_complete());
+        assert_eq!(told.len(), 2);
+        assert_eq!(told[0].0, "node_ram");
+        assert_eq!(
+            (told[1].0.as_str(), told[1].1.as_str()),
+            ("node_cpu", "no series matched at source prom")
+        );
+    }
+
+    #[test]
+    fn having_nothing_to_say_is_no_failure() {
+        let nothing = NodeMetrics::from_answers(&params(&[]), &[said("node_cpu", &[])]);
+        assert!(nothing.is_complete() && nothing.problems.len() == 1);
+        let cpu = said("node_cpu", &[(&[("node", "a")], 1.0)]);
+        let some = NodeMetrics::from_answers(&params(&[]), &[cpu, said("node_ram", &[])]);
+        assert_eq!((some.rows.len(), some.problems.len()), (1, 0));
     }
 }

@@ -1,10 +1,12 @@
 //! The configuration in the words of the component border. What is not ours to say, such as
 //! addresses, is not in it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate_core::{
-    Config, Limits, ParamType, SourceConfig, SourceKind, TemplateConfig, TemplateKind, Thresholds,
+    Config, FieldConfig, Limits, PackConfig, ParamType, RecordConfig, SourceConfig, SourceKind,
+    TemplateConfig, TemplateKind, Thresholds,
 };
 
 use super::wit;
@@ -23,10 +25,47 @@ pub(in super::super) fn config(config: &Config, version: &str) -> wit::Config {
             expire_after_ms: ms(config.local.expire_after),
             lookback_ms: ms(config.local.lookback),
         },
+        packs: config.packs.iter().map(pack).collect(),
+        owners: pairs(&config.owners),
         limits: limits(&config.limits),
         seed: config.seed,
         version: version.to_owned(),
     }
+}
+
+fn pack(pack: &PackConfig) -> wit::PackConfig {
+    wit::PackConfig {
+        name: pack.name.clone(),
+        description: pack.description.clone(),
+        queries: pack.queries.iter().map(template).collect(),
+        defaults: pairs(&pack.defaults),
+        records: pack.records.iter().map(record).collect(),
+    }
+}
+
+fn record(record: &RecordConfig) -> wit::RecordConfig {
+    wit::RecordConfig {
+        name: record.name.clone(),
+        description: record.description.clone(),
+        keys: record.keys.clone(),
+        fields: record.fields.iter().map(field).collect(),
+    }
+}
+
+fn field(field: &FieldConfig) -> wit::FieldConfig {
+    wit::FieldConfig {
+        name: field.name.clone(),
+        query: field.query.clone(),
+        by: field.by.clone(),
+        unit: field.unit.clone(),
+        when: field.when.clone(),
+        source: field.source.clone(),
+    }
+}
+
+fn pairs(map: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let pair = |(name, value): (&String, &String)| (name.clone(), value.clone());
+    map.iter().map(pair).collect()
 }
 
 fn limits(limits: &Limits) -> wit::Limits {
@@ -266,9 +305,18 @@ mod tests {
                 settle: s(13),
             },
             seed: u64::MAX,
+            packs: vec![tidegate_core::packs::inference()],
+            owners: [("w".into(), "o".into())].into(),
         };
         let crossed = config(&whole, "1.2.3");
         assert_eq!(crossed.sources[0].kind, wit::SourceKind::Push);
+        assert_eq!(crossed.owners, [("w".into(), "o".into())]);
+        let (pack, shipped) = (&crossed.packs[0], &whole.packs[0]);
+        assert_eq!(pack.queries.len(), shipped.queries.len());
+        assert_eq!(pack.defaults, [("accelerator".into(), ".+".into())]);
+        let field = &pack.records[0].fields[3];
+        assert_eq!((&*field.name, &*field.unit), ("replicas", "pods"));
+        assert_eq!(field.by, ["model_name", "namespace"]);
         let (cache, local, limits) = (crossed.cache, crossed.local, crossed.limits);
         assert_eq!([cache.bytes_max, cache.cleanup_interval_ms], [1, 2_000]);
         assert_eq!(
