@@ -8,7 +8,7 @@ use tidegate_series::{Metadata, MetricKind};
 
 use crate::cursor::{Cursor, body, duration, signed_ms, value};
 use crate::script::{Act, SampleAt};
-use crate::settings::{configuration, template_of};
+use crate::settings::{configuration, owner_of, template_of};
 
 /// The act that `verb` begins, with what stands behind it and in the lines below.
 pub(crate) fn act(verb: &str, words: Cursor<'_>, below: &[&str]) -> Result<Act, (usize, String)> {
@@ -29,9 +29,8 @@ pub(crate) fn act(verb: &str, words: Cursor<'_>, below: &[&str]) -> Result<Act, 
             words.end().map_err(here)?;
             Ok(Act::Change(Change::Reload(configuration(below)?)))
         }
-        "register" | "update" | "unregister" | "untrack" | "invalidate" => {
-            no_lines_below(Act::Change(change(verb, words).map_err(here)?))
-        }
+        "register" | "update" | "unregister" | "untrack" | "invalidate" | "register-owner"
+        | "unregister-owner" => no_lines_below(Act::Change(change(verb, words).map_err(here)?)),
         "abandon" => no_lines_below(abandon(words).map_err(here)?),
         _ => Err((0, format!("no verb is called {verb:?}"))),
     }
@@ -204,6 +203,13 @@ fn change(verb: &str, mut words: Cursor<'_>) -> Result<Change, String> {
             words.end()?;
             Change::Unregister { source, template }
         }
+        "register-owner" => {
+            let (workload, owner) = owner_of(words)?;
+            Change::RegisterOwner { workload, owner }
+        }
+        "unregister-owner" => Change::UnregisterOwner {
+            workload: words.tail().to_owned(),
+        },
         "untrack" => Change::Untrack {
             key: words.tail().to_owned(),
         },

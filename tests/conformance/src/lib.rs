@@ -22,6 +22,7 @@ mod acts;
 #[cfg(feature = "browser")]
 pub mod browser;
 mod cursor;
+mod definition;
 #[cfg(not(target_arch = "wasm32"))]
 mod files;
 mod machine;

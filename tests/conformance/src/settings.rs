@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tidegate_core::{
-    Config, PackConfig, ParamConfig, ParamType, SourceConfig, SourceKind, TemplateConfig,
-    TemplateKind, Thresholds, packs,
+    Config, ParamConfig, ParamType, SourceConfig, SourceKind, TemplateConfig, TemplateKind,
+    Thresholds, packs,
 };
 
 use crate::cursor::{Cursor, duration};
+use crate::definition;
 
 /// Applies the line that `verb` begins to `config`; `None` if it configures nothing.
 pub(crate) fn configure(
@@ -22,6 +23,8 @@ pub(crate) fn configure(
         "source" => Some(source(words).map(|source| config.sources.push(source))),
         "template" => Some(add_template(config, words)),
         "pack" => Some(add_pack(config, words)),
+        "owner" => Some(add_owner(config, words)),
+        "define" | "query" | "rows" | "field" => Some(definition::line(config, verb, words)),
         _ => None,
     }
 }
@@ -178,18 +181,30 @@ fn add_template(config: &mut Config, words: Cursor<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The queries of a shipped pack, as templates of a source.
+/// The queries of a pack, shipped or defined above, as templates of a source.
 fn add_pack(config: &mut Config, mut words: Cursor<'_>) -> Result<(), String> {
     let owner = words.word("a source")?;
-    let source = source_above(config, owner)?;
-    let pack: PackConfig = match words.word("a pack")? {
-        "node" => packs::node(),
-        "functions" => packs::functions(),
-        "inference" => packs::inference(),
-        pack => return Err(format!("no pack is named {pack:?}")),
-    };
-    source.templates.extend(pack.queries);
+    let name = words.word("a pack")?;
+    let mut known = packs::all().into_iter().chain(config.packs.clone());
+    let pack = known
+        .find(|pack| pack.name == name)
+        .ok_or_else(|| format!("no pack is named {name:?}"))?;
+    source_above(config, owner)?.add_packs([&pack]);
     words.end()
+}
+
+fn add_owner(config: &mut Config, words: Cursor<'_>) -> Result<(), String> {
+    let (workload, owner) = owner_of(words)?;
+    config.owners.insert(workload, owner);
+    Ok(())
+}
+
+/// `WORKLOAD OWNER`.
+pub(crate) fn owner_of(mut words: Cursor<'_>) -> Result<(String, String), String> {
+    let workload = words.word("a workload")?.to_owned();
+    let owner = words.word("an owner")?.to_owned();
+    words.end()?;
+    Ok((workload, owner))
 }
 
 fn source_above<'a>(config: &'a mut Config, name: &str) -> Result<&'a mut SourceConfig, String> {
@@ -200,7 +215,7 @@ fn source_above<'a>(config: &'a mut Config, name: &str) -> Result<&'a mut Source
         .ok_or_else(|| format!("no source {name:?} stands above"))
 }
 
-fn template(head: &str, text: &str) -> Result<TemplateConfig, String> {
+pub(crate) fn template(head: &str, text: &str) -> Result<TemplateConfig, String> {
     let mut words = Cursor::new(head);
     let mut template = TemplateConfig {
         name: words.word("a name")?.to_owned(),
