@@ -67,6 +67,24 @@ the bytes that the source sent.
 Exit codes: 0 there is an answer (also an empty one), 1 there is none (the source is unreachable or
 failed), 2 the command line or the query is wrong.";
 
+const PACKS_EXAMPLES: &str = "\
+Examples:
+  What packs there are:
+    tidegate packs list
+
+  Start a pack of your own from one that is shipped; give it another name, and have a source take it:
+    tidegate packs show inference > my-packs.toml
+
+  With those of a configuration:
+    tidegate packs list --config tidegate.toml
+
+A pack is queries, and records that are read from their answers, at /v1/packs/PACK/RECORD. It stands
+as [[pack]] in the configuration, or in a file of its own that pack_files names; a source whose packs
+list it answers its queries. A shipped pack keeps its name: to change one of its queries alone, give
+the source a template of that query's name.
+
+Exit codes: 0 success, 2 the command line or the configuration is wrong, or there is no such pack.";
+
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
@@ -83,6 +101,36 @@ pub(crate) enum Command {
     /// Ask one question and print the answer
     #[command(after_help = QUERY_EXAMPLES)]
     Query(Query),
+    /// Show packs: queries and the records read from their answers, as TOML to start from
+    #[command(after_help = PACKS_EXAMPLES)]
+    Packs(Packs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Packs {
+    #[command(subcommand)]
+    pub(crate) command: PacksCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PacksCommand {
+    /// List the packs there are, with their records
+    List(PacksFrom),
+    /// Print one as TOML
+    Show {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        from: PacksFrom,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PacksFrom {
+    /// Takes in the packs of this configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -160,7 +208,7 @@ mod tests {
     #[test]
     fn every_help_has_examples() {
         let mut command = Cli::command();
-        for name in ["serve", "query"] {
+        for name in ["serve", "query", "packs"] {
             let help = command
                 .find_subcommand_mut(name)
                 .unwrap()

@@ -2,6 +2,7 @@
 
 mod cli;
 mod logging;
+mod packs;
 mod query;
 mod table;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(arguments) => serve(&arguments),
         Command::Query(arguments) => query::run(&arguments),
+        Command::Packs(arguments) => packs::run(&arguments.command),
     }
 }
 

@@ -167,6 +167,14 @@ pub(crate) fn closest<'a>(given: &str, candidates: &[&'a str]) -> Option<&'a str
         .map(|(_, candidate)| candidate)
 }
 
+/// What was probably meant by `given`, or else what there is.
+pub(crate) fn meant(given: &str, known: &[&str]) -> String {
+    match closest(given, known) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None => format!("known are {}", known.join(", ")),
+    }
+}
+
 /// `text` with everything between a scheme's slashes and the last `@` replaced.
 pub(crate) fn redacted(text: &str) -> String {
     let Some(at) = text.rfind('@') else {

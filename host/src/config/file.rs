@@ -1,14 +1,17 @@
 //! The configuration file's form, and how it becomes a [`HostConfig`].
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tidegate_core::{CacheConfig, LocalConfig};
+use tidegate_core::{CacheConfig, LocalConfig, OwnerMap, PackConfig, packs};
 use toml::Spanned;
 
 use super::HostConfig;
 use super::error::ConfigError;
+use super::pack::{self, Pack, PackFile};
 use super::place::Place;
 use super::source::Source;
 use super::value::{Bytes, Count, Span};
@@ -21,6 +24,9 @@ const NODE_INTERVAL_MIN: Duration = Duration::from_millis(100);
 struct File {
     listen: Option<Spanned<String>>,
     source: Vec<Spanned<Source>>,
+    pack: Vec<Spanned<Pack>>,
+    pack_files: Vec<Spanned<String>>,
+    owners: BTreeMap<String, Spanned<String>>,
     cache: Cache,
     node: Node,
     local: Local,
@@ -63,8 +69,8 @@ struct Limits {
     settle: Option<Span>,
 }
 
-/// Reads the file `text`; `name` stands in errors.
-pub(super) fn parse(text: &str, name: &str) -> Result<HostConfig, ConfigError> {
+/// Reads the file `text`; `name` stands in errors, files of packs are looked for in `dir`.
+pub(super) fn parse(text: &str, name: &str, dir: &Path) -> Result<HostConfig, ConfigError> {
     let place = Place { name, text };
     let file: File = toml::from_str(text).map_err(|error| place.syntax(&error))?;
     let mut config = HostConfig::default();
@@ -78,21 +84,64 @@ pub(super) fn parse(text: &str, name: &str) -> Result<HostConfig, ConfigError> {
     if let Some(given) = file.node.interval {
         config.node.interval = interval(&given, place)?;
     }
+    let mut known = packs::all();
+    pack::add(&mut known, &file.pack, place)?;
+    for path in &file.pack_files {
+        add_pack_file(&mut known, path, dir, place)?;
+    }
+    config.packs = known.split_off(packs::NAMES.len());
+    known.extend_from_slice(&config.packs);
+    config.owners = owners(file.owners, place)?;
     for source in file.source {
-        add(&mut config, source, place)?;
+        add(&mut config, source, &known, place)?;
     }
     Ok(config)
+}
+
+/// Packs of a file of their own; what is wrong in it is shown there.
+fn add_pack_file(
+    known: &mut Vec<PackConfig>,
+    path: &Spanned<String>,
+    dir: &Path,
+    place: Place<'_>,
+) -> Result<(), ConfigError> {
+    let file = dir.join(path.get_ref());
+    let name = file.display().to_string();
+    let text = super::read(&file)
+        .map_err(|reason| place.at(path.span(), format!("cannot read {name}: {reason}"), None))?;
+    let place = Place {
+        name: &name,
+        text: &text,
+    };
+    let file: PackFile = toml::from_str(&text).map_err(|error| place.syntax(&error))?;
+    pack::add(known, &file.pack, place)
+}
+
+fn owners(
+    given: BTreeMap<String, Spanned<String>>,
+    place: Place<'_>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut map = OwnerMap::default();
+    for (workload, owner) in &given {
+        map.register(workload, owner.get_ref())
+            .map_err(|error| place.at(owner.span(), error.to_string(), None))?;
+    }
+    let owners = given.into_iter();
+    Ok(owners
+        .map(|(workload, owner)| (workload, owner.into_inner()))
+        .collect())
 }
 
 fn add(
     config: &mut HostConfig,
     source: Spanned<Source>,
+    known: &[PackConfig],
     place: Place<'_>,
 ) -> Result<(), ConfigError> {
     let table = source.span();
     let source = source.into_inner();
     let name_span = source.name.span();
-    let configured = source.configured(place, &table)?;
+    let configured = source.configured(known, place, &table)?;
     let name = configured.config.name.clone();
     if config.has_source(&name) {
         let message = format!("a source named {name:?} is configured already");
@@ -178,6 +227,10 @@ mod tests {
     use tidegate_core::{ParamConfig, ParamType, SourceConfig};
 
     use super::*;
+
+    fn parse(text: &str, name: &str) -> Result<HostConfig, ConfigError> {
+        super::parse(text, name, Path::new(""))
+    }
 
     fn refused(text: &str) -> String {
         parse(text, "tidegate.toml").unwrap_err().to_string()
@@ -292,7 +345,7 @@ mod tests {
             ),
             (3, 5)
         );
-        let pack = tidegate_core::packs::inference().queries;
+        let pack = packs::inference().queries;
         assert_eq!(source.templates[1..], pack);
     }
 
@@ -398,7 +451,7 @@ mod tests {
         };
         let unknown = of("url=\"http://h\"", "nodes");
         assert!(
-            unknown.contains("4:8: unknown value `nodes`; did you mean `node`?"),
+            unknown.contains("4:8: unknown pack `nodes`; did you mean `node`?"),
             "{unknown}"
         );
         let pushed = of("kind=\"push\"", "node");
@@ -406,6 +459,71 @@ mod tests {
             pushed.contains("4:8: a source of kind \"push\" cannot answer the queries of a pack"),
             "{pushed}"
         );
+    }
+
+    const SHOP: &str =
+        "[[pack]]\nname = \"shop\"\n[[pack.query]]\nname = \"orders\"\nmetric = \"orders_total\"\n";
+
+    #[test]
+    fn a_source_has_the_queries_of_packs_that_the_file_defines() {
+        let source = "[[source]]\nname=\"p\"\nurl=\"http://h\"\npacks=[\"shop\", \"node\"]\n";
+        let own = "[[source.template]]\nname = \"node_ram\"\nquery = \"own\"\n";
+        let config = parse(&format!("{source}{own}{SHOP}"), "f").unwrap();
+        let templates = &config.sources[0].config.templates;
+        let names: Vec<&str> = templates.iter().map(|template| &*template.name).collect();
+        assert_eq!(
+            names,
+            [
+                "node_ram",
+                "orders",
+                "node_cpu",
+                "node_ram_pct",
+                "node_power"
+            ]
+        );
+        assert_eq!(templates[0].text, "own");
+        assert_eq!(config.packs.len(), 1);
+        assert_eq!(config.collector().packs, config.packs);
+        let shipped = refused(&SHOP.replace("shop", "node"));
+        assert!(
+            shipped.contains("2:8: there is a pack named \"node\" already; that one is shipped"),
+            "{shipped}"
+        );
+        let mistyped = refused(&format!("{}{SHOP}", source.replace("shop", "shoop")));
+        assert!(mistyped.contains("did you mean `shop`?"), "{mistyped}");
+    }
+
+    #[test]
+    fn packs_can_stand_in_files_beside_the_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |text: &str| std::fs::write(dir.path().join("shop.toml"), text).unwrap();
+        let text = "pack_files = [\"shop.toml\"]\n";
+        let load = || super::parse(text, "tidegate.toml", dir.path());
+        let absent = load().unwrap_err().to_string();
+        assert!(
+            absent.starts_with("tidegate.toml:1:15: cannot read ") && absent.contains("shop.toml"),
+            "{absent}"
+        );
+        write(SHOP);
+        assert_eq!(load().unwrap().packs[0].name, "shop");
+        write(&SHOP.replace("metric", "metrc"));
+        let wrong = load().unwrap_err().to_string();
+        assert!(
+            wrong.contains("shop.toml:5:1: unknown key `metrc`; did you mean `metric`?"),
+            "{wrong}"
+        );
+    }
+
+    #[test]
+    fn owners_are_given_by_workload() {
+        let config = parse("[owners]\nllama-deployment = \"llama-8b-autoscaler\"", "f").unwrap();
+        let expected = [(
+            "llama-deployment".to_owned(),
+            "llama-8b-autoscaler".to_owned(),
+        )];
+        assert_eq!(config.collector().owners, expected.into());
+        let empty = refused("[owners]\nllama = \"\"");
+        assert!(empty.contains("2:9: names of workloads"), "{empty}");
     }
 
     #[test]
@@ -434,7 +552,9 @@ mod tests {
             refused("[sauce]\n"),
             "tidegate.toml:1:2: unknown key `sauce`; did you mean `source`?\n   |\n 1 | [sauce]\n   |  ^^^^^"
         );
-        assert!(refused("x = 1").contains("known are listen, source, cache, node, local, limits"));
+        assert!(refused("x = 1").contains(
+            "known are listen, source, pack, pack_files, owners, cache, node, local, limits"
+        ));
         assert!(
             refused("[[source]]\nname=\"a\"\nkind=\"prometeus\"")
                 .contains("did you mean `prometheus`?")

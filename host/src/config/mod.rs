@@ -5,8 +5,10 @@
 
 mod error;
 mod file;
+mod pack;
 mod place;
 mod source;
+mod template;
 mod value;
 
 use std::collections::BTreeMap;
@@ -15,9 +17,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidegate_client::native::{Addresses, SourceUrl};
-use tidegate_core::{CacheConfig, Collector, Config, Limits, LocalConfig, Now, SourceConfig};
+use tidegate_core::{
+    CacheConfig, Collector, Config, Limits, LocalConfig, Now, PackConfig, SourceConfig,
+};
 
 pub use error::ConfigError;
+pub use pack::pack_toml;
 
 /// Where the host listens unless told otherwise: this machine only, next to Prometheus' 9090 and
 /// node_exporter's 9100.
@@ -46,6 +51,10 @@ pub struct HostConfig {
     pub node: NodeConfig,
     /// Tidegate's own series.
     pub local: LocalConfig,
+    /// Packs beside those that are shipped.
+    pub packs: Vec<PackConfig>,
+    /// Owners by workload.
+    pub owners: BTreeMap<String, String>,
     /// What bounds everything else.
     pub limits: Limits,
     /// What every random choice of the collector is drawn from; 0 unless set.
@@ -61,6 +70,8 @@ impl Default for HostConfig {
             cache: CacheConfig::default(),
             node: NodeConfig::default(),
             local: LocalConfig::default(),
+            packs: Vec::new(),
+            owners: BTreeMap::new(),
             limits: Limits::default(),
             seed: 0,
         }
@@ -97,33 +108,27 @@ impl Default for NodeConfig {
 }
 
 impl HostConfig {
-    /// Reads and checks the file at `path`.
+    /// Reads and checks the file at `path`, and the files of packs that it names, relative to its
+    /// own folder.
     ///
     /// # Errors
     /// The file cannot be read or is too large, or the first thing wrong in it, with its place.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |reason: String| ConfigError::Unreadable {
-            path: path.display().to_string(),
+        let name = path.display().to_string();
+        let text = read(path).map_err(|reason| ConfigError::Unreadable {
+            path: name.clone(),
             reason,
-        };
-        let bytes = std::fs::metadata(path)
-            .map_err(|error| unreadable(error.to_string()))?
-            .len();
-        if bytes > FILE_BYTES_MAX {
-            return Err(unreadable(format!(
-                "it has {bytes} bytes, at most {FILE_BYTES_MAX} are read"
-            )));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-        Self::parse(&text, &path.display().to_string())
+        })?;
+        file::parse(&text, &name, path.parent().unwrap_or_else(|| Path::new("")))
     }
 
-    /// Checks the text of a file; `name` stands in errors.
+    /// Checks the text of a file; `name` stands in errors. Files of packs are looked for in the
+    /// working folder.
     ///
     /// # Errors
     /// The first thing wrong, with its line and column.
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
-        file::parse(text, name)
+        file::parse(text, name, Path::new(""))
     }
 
     /// Adds a source given as `NAME=URL`, with the defaults.
@@ -179,6 +184,8 @@ impl HostConfig {
             sources,
             cache: self.cache,
             local: self.local,
+            packs: self.packs.clone(),
+            owners: self.owners.clone(),
             limits: self.limits,
             seed: self.seed,
         }
@@ -203,6 +210,19 @@ impl HostConfig {
     pub(crate) fn check(&self) -> Result<(), tidegate_core::ConfigError> {
         Collector::new(self.collector(), Now::ZERO).map(drop)
     }
+}
+
+/// The text of a file within its bound, or why there is none.
+fn read(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::metadata(path)
+        .map_err(|error| error.to_string())?
+        .len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(format!(
+            "it has {bytes} bytes, at most {FILE_BYTES_MAX} are read"
+        ));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tidegate_core::ConfigError as CoreError;
 
-use super::error::{ConfigError, closest, unknown_name};
+use super::error::{ConfigError, meant, unknown_name};
 
 /// A file's name and text.
 #[derive(Clone, Copy)]
@@ -34,10 +34,7 @@ impl Place<'_> {
         } else {
             "key"
         };
-        let hint = match closest(given, &known) {
-            Some(candidate) => format!("did you mean `{candidate}`?"),
-            None => format!("known are {}", known.join(", ")),
-        };
+        let hint = meant(given, &known);
         self.at(span, format!("unknown {what} `{given}`"), Some(hint))
     }
 

@@ -1,21 +1,19 @@
 //! A source as it stands in the file, and how it becomes what the collector and the transport are
 //! told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tidegate_client::native::{SourceUrl, UrlError};
-use tidegate_core::{
-    PackConfig, ParamConfig, ParamType, SourceConfig, SourceKind, TemplateConfig, TemplateKind,
-    Thresholds, packs,
-};
+use tidegate_core::{PackConfig, SourceConfig, SourceKind, Thresholds};
 use toml::Spanned;
 
 use super::ConfiguredSource;
-use super::error::ConfigError;
+use super::error::{ConfigError, meant};
 use super::place::Place;
+use super::template::Template;
 use super::value::{Count, Span};
 
 #[derive(Debug, Deserialize)]
@@ -41,7 +39,7 @@ pub(super) struct Source {
     #[serde(default)]
     breaker: Breaker,
     #[serde(default)]
-    packs: Vec<Spanned<Pack>>,
+    packs: Vec<Spanned<String>>,
     #[serde(default)]
     template: Vec<Spanned<Template>>,
 }
@@ -89,45 +87,15 @@ struct Breaker {
     open_max: Option<Span>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Pack {
-    Node,
-    Functions,
-    Inference,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Template {
-    name: String,
-    query: Option<String>,
-    metric: Option<String>,
-    #[serde(default)]
-    params: BTreeMap<String, Param>,
-    ttl: Option<Span>,
-    fresh_below: Option<Span>,
-    warn_past: Option<Span>,
-    unavailable_past: Option<Span>,
-    #[serde(default)]
-    description: String,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Param {
-    Metric,
-    Label,
-    Number,
-}
-
 /// The names and addresses of a source's targets, in order.
 type Targets = Vec<(String, SourceUrl)>;
 
 impl Source {
-    /// The source, with its faults shown in `place`; `table` is where it stands.
+    /// The source, with its faults shown in `place`; `table` is where it stands, `known` the packs
+    /// that there are.
     pub(super) fn configured(
         self,
+        known: &[PackConfig],
         place: Place<'_>,
         table: &Range<usize>,
     ) -> Result<ConfiguredSource, ConfigError> {
@@ -154,21 +122,23 @@ impl Source {
         let thresholds = config.thresholds;
         for template in self.template {
             let span = place.first_line(&template.span());
-            let template = template.into_inner().configured(thresholds, place, span)?;
+            let template = template.get_ref().configured(thresholds, place, span)?;
             config.templates.push(template);
         }
-        for pack in self.packs {
-            if config.kind != SourceKind::Prometheus {
-                let message = format!(
-                    "a source of kind {:?} cannot answer the queries of a pack",
-                    config.kind.as_str()
-                );
-                let hint = "packs are for sources of kind \"prometheus\"".to_owned();
-                return Err(place.at(pack.span(), message, Some(hint)));
+        let packs = self.packs.iter().map(|name| {
+            let found = pack(name, known, place)?;
+            if config.kind == SourceKind::Prometheus {
+                return Ok(found);
             }
-            let queries = pack.get_ref().config().queries;
-            config.templates.extend(queries);
-        }
+            let message = format!(
+                "a source of kind {:?} cannot answer the queries of a pack",
+                config.kind.as_str()
+            );
+            let hint = "packs are for sources of kind \"prometheus\"".to_owned();
+            Err(place.at(name.span(), message, Some(hint)))
+        });
+        let packs = packs.collect::<Result<Vec<_>, _>>()?;
+        config.add_packs(packs);
         Ok(ConfiguredSource {
             config,
             url,
@@ -218,7 +188,21 @@ impl Source {
     }
 }
 
-fn or(value: Option<Span>, default: Duration) -> Duration {
+/// The pack of this name.
+fn pack<'a>(
+    name: &Spanned<String>,
+    known: &'a [PackConfig],
+    place: Place<'_>,
+) -> Result<&'a PackConfig, ConfigError> {
+    let found = known.iter().find(|pack| pack.name == *name.get_ref());
+    found.ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|pack| pack.name.as_str()).collect();
+        let message = format!("unknown pack `{}`", name.get_ref());
+        place.at(name.span(), message, Some(meant(name.get_ref(), &names)))
+    })
+}
+
+pub(super) fn or(value: Option<Span>, default: Duration) -> Duration {
     value.map_or(default, |span| span.0)
 }
 
@@ -281,75 +265,12 @@ impl Breaker {
     }
 }
 
-impl Template {
-    /// What it does not say of its thresholds is as its source has it.
-    fn configured(
-        self,
-        of_source: Thresholds,
-        place: Place<'_>,
-        span: Range<usize>,
-    ) -> Result<TemplateConfig, ConfigError> {
-        let own = [self.fresh_below, self.warn_past, self.unavailable_past];
-        let has_own = own.iter().any(Option::is_some);
-        let thresholds = Thresholds {
-            fresh_below: or(self.fresh_below, of_source.fresh_below),
-            warn_past: or(self.warn_past, of_source.warn_past),
-            unavailable_past: or(self.unavailable_past, of_source.unavailable_past),
-        };
-        let (kind, text) = match (self.query, self.metric) {
-            (Some(text), None) => (TemplateKind::PromQl, text),
-            (None, Some(text)) => (TemplateKind::Metric, text),
-            (None, None) | (Some(_), Some(_)) => {
-                let message = format!(
-                    "template {:?} must have either `query` or `metric`",
-                    self.name
-                );
-                let hint = "query = \"PromQL with {{.param}}\", or metric = \"a bare metric name\"";
-                return Err(place.at(span, message, Some(hint.into())));
-            }
-        };
-        let params = self.params.into_iter().map(|(name, param)| ParamConfig {
-            name,
-            kind: param.into(),
-        });
-        Ok(TemplateConfig {
-            name: self.name,
-            kind,
-            text,
-            params: params.collect(),
-            ttl: self.ttl.map(|span| span.0),
-            thresholds: has_own.then_some(thresholds),
-            description: self.description,
-        })
-    }
-}
-
-impl Pack {
-    fn config(self) -> PackConfig {
-        match self {
-            Self::Node => packs::node(),
-            Self::Functions => packs::functions(),
-            Self::Inference => packs::inference(),
-        }
-    }
-}
-
 impl From<Kind> for SourceKind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Prometheus => Self::Prometheus,
             Kind::Scrape => Self::Scrape,
             Kind::Push => Self::Push,
-        }
-    }
-}
-
-impl From<Param> for ParamType {
-    fn from(param: Param) -> Self {
-        match param {
-            Param::Metric => Self::Metric,
-            Param::Label => Self::Label,
-            Param::Number => Self::Number,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::ser::{Serialize, Serializer};
 use tidegate_wire::number::parse_duration_ms;
 
 /// Longer is a typing error: 366 days.
@@ -16,6 +17,17 @@ pub(super) struct Span(pub(super) Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(SpanVisitor)
+    }
+}
+
+impl Serialize for Span {
+    /// In whole milliseconds, below which nothing can be written; in seconds where that does.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ms = self.0.as_millis();
+        match ms % 1_000 {
+            0 => serializer.collect_str(&format_args!("{}s", ms / 1_000)),
+            _ => serializer.collect_str(&format_args!("{ms}ms")),
+        }
     }
 }
 
