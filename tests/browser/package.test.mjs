@@ -275,6 +275,7 @@ test("wrong options are refused before anything is fetched", async () => {
     [{ sources: { prom: { url, timeoutMs: 0 } } }, /timeout is zero/],
     [{ sources: { prom: { url, freshBelowMs: 1e9 } } }, /in order/],
     [{ sources: { prom: url }, cacheBytesMax: -1 }, /cacheBytesMax/],
+    [{ sources: { prom: url }, seed: 0.5 }, /seed must be a whole number/],
     [{ sources: { prom: url }, onEvent: 5 }, /onEvent/],
   ];
   for (const [options, words] of wrong) {

@@ -75,6 +75,8 @@ export interface TidegateOptions {
   sources: Record<string, string | SourceOptions>;
   /** What all cached answers may weigh. Default 64 MiB; 0 turns the cache off. */
   cacheBytesMax?: number;
+  /** What random choices such as jitter are drawn from: a whole number from 0 to 2^53 - 1. Default: another one each time. */
+  seed?: number;
   /** Called for every event. What it throws is dropped. */
   onEvent?: (event: TidegateEvent) => void;
 }

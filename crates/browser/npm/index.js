@@ -9,7 +9,7 @@ const SOURCE_OPTIONS = [
   "unavailablePastMs", "probeIntervalMs", "fetchIntervalMs", "idleAfterMs", "align", "retriesMax", "retryBackoffMs",
   "retryBackoffMaxMs", "breakerFailuresMax", "breakerOpenMs", "breakerOpenMaxMs",
 ];
-const CREATE_OPTIONS = ["sources", "cacheBytesMax", "onEvent"];
+const CREATE_OPTIONS = ["sources", "cacheBytesMax", "seed", "onEvent"];
 const QUERY_OPTIONS = ["source", "sources", "timeMs", "maxAgeMs", "allowStale", "maxStaleMs", "timeoutMs"];
 const INVALIDATE_OPTIONS = ["key", "prefix", "source", "template", "all"];
 
@@ -139,7 +139,7 @@ function checked(options) {
     if (typeof source?.url !== "string") throw new TidegateError("config", `source ${name} needs a url`);
     return [name, source];
   });
-  return { sources, cacheBytesMax: options.cacheBytesMax };
+  return { sources, cacheBytesMax: options.cacheBytesMax, seed: options.seed };
 }
 
 /** Targets as pairs of name and URL, in the order in which they were written. */

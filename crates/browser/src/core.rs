@@ -34,7 +34,7 @@ impl Core {
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue, on_event: Option<Function>) -> Result<Self, JsValue> {
         let options: CreateOptions = options::read_whole(options).map_err(failure::config)?;
-        let config = options.config().map_err(failure::config)?;
+        let config = options.config(drawn_seed()).map_err(failure::config)?;
         let addresses = options.addresses().map_err(failure::config)?;
         let clock = GlobalClock;
         let front =
@@ -102,6 +102,11 @@ impl Core {
             }
         })
     }
+}
+
+/// Another number for each collector, so that pages opened together do not fetch together.
+fn drawn_seed() -> u64 {
+    js_sys::Math::random().to_bits()
 }
 
 fn event_object(event: &Event) -> JsValue {

@@ -18,6 +18,7 @@ use crate::address::{Address, Addresses};
 pub(crate) struct CreateOptions {
     pub(crate) sources: Vec<(String, SourceOptions)>,
     cache_bytes_max: Option<f64>,
+    seed: Option<f64>,
 }
 
 /// One source's options.
@@ -129,14 +130,16 @@ impl CreateOptions {
         Ok(addresses)
     }
 
-    /// The configuration, with the core's defaults where nothing is said.
-    pub(crate) fn config(&self) -> Result<Config, String> {
+    /// The configuration, with the core's defaults where nothing is said. `drawn` is the seed where
+    /// none is given.
+    pub(crate) fn config(&self, drawn: u64) -> Result<Config, String> {
         let sources: Result<_, String> = self
             .sources
             .iter()
             .map(|(name, options)| options.config(name))
             .collect();
         let mut config = Config::with_sources(sources?);
+        config.seed = self.seed.map_or(Ok(drawn), seed)?;
         if let Some(bytes) = self.cache_bytes_max {
             if bytes.is_nan() || bytes < 0.0 {
                 return Err(format!("cacheBytesMax must be 0 or more, not {bytes}"));
@@ -258,6 +261,18 @@ impl QueryOptions {
     }
 }
 
+/// A whole number that JavaScript's can hold exactly.
+fn seed(seed: f64) -> Result<u64, String> {
+    const SEED_MAX: f64 = 9_007_199_254_740_991.0;
+    if (0.0..=SEED_MAX).contains(&seed) && seed.fract() == 0.0 {
+        Ok(seed as u64)
+    } else {
+        Err(format!(
+            "seed must be a whole number from 0 to {SEED_MAX}, not {seed}"
+        ))
+    }
+}
+
 fn optional(option: &str, ms: Option<f64>) -> Result<Option<Duration>, String> {
     ms.map(|ms| duration(option, Some(ms), Duration::ZERO))
         .transpose()
@@ -299,8 +314,9 @@ mod tests {
         CreateOptions {
             sources: vec![("prom".into(), source)],
             cache_bytes_max,
+            seed: None,
         }
-        .config()
+        .config(0)
     }
 
     #[test]
@@ -311,6 +327,24 @@ mod tests {
             ..SourceConfig::prometheus("prom")
         };
         assert_eq!(config, Config::with_sources(vec![default]));
+    }
+
+    #[test]
+    fn a_seed_is_drawn_unless_it_is_given() {
+        let seed = |given| {
+            let options = CreateOptions {
+                sources: vec![("prom".into(), source())],
+                cache_bytes_max: None,
+                seed: given,
+            };
+            options.config(7).map(|config| config.seed)
+        };
+        assert_eq!(seed(None), Ok(7));
+        assert_eq!(seed(Some(0.0)), Ok(0));
+        assert_eq!(seed(Some(9_007_199_254_740_991.0)), Ok((1 << 53) - 1));
+        for wrong in [-1.0, 0.5, 9_007_199_254_740_992.0, f64::NAN, f64::INFINITY] {
+            assert!(seed(Some(wrong)).is_err(), "{wrong}");
+        }
     }
 
     #[test]
