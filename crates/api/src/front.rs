@@ -12,6 +12,7 @@ use tidegate_core::{
 use crate::batch::{Batch, BatchView};
 use crate::params::{Params, apply_cache_control, invalid};
 use crate::route::{Endpoint, Route, route};
+use crate::tag::unless_known;
 use crate::{
     Change, ChangeError, Command, CommandId, HttpRequest, HttpResponse, Input, Output, Reply,
     error, metrics, render, status, window,
@@ -26,6 +27,8 @@ pub struct Front {
     /// What each command that waits has asked.
     asks: BTreeMap<CommandId, Vec<AskId>>,
     batches: BTreeMap<CommandId, Batch>,
+    /// Which bodies those who ask by `GET` or `HEAD` have already.
+    known_tags: BTreeMap<CommandId, String>,
     outputs: Vec<Output<Reply>>,
 }
 
@@ -79,6 +82,7 @@ impl Front {
             waiting: BTreeMap::new(),
             asks: BTreeMap::new(),
             batches: BTreeMap::new(),
+            known_tags: BTreeMap::new(),
             outputs: Vec::new(),
         })
     }
@@ -118,6 +122,10 @@ impl Front {
                 }
             }
             Command::Http(request) => {
+                let reads = matches!(request.method.as_str(), "GET" | "HEAD");
+                if let Some(tags) = request.header("if-none-match").filter(|_| reads) {
+                    self.known_tags.insert(id, tags.into());
+                }
                 if let Err(response) = self.http(id, &request, now) {
                     let response = without_body(response, request.method == "HEAD");
                     self.reply(id, Reply::Http(response));
@@ -127,6 +135,10 @@ impl Front {
     }
 
     fn reply(&mut self, id: CommandId, reply: Reply) {
+        let reply = match (reply, self.known_tags.remove(&id)) {
+            (Reply::Http(response), Some(tags)) => Reply::Http(unless_known(response, &tags)),
+            (reply, _) => reply,
+        };
         self.outputs.push(Output::Reply(id, reply));
     }
 
@@ -430,6 +442,7 @@ impl Front {
 
     fn abandon(&mut self, id: CommandId, now: Now) {
         self.batches.remove(&id);
+        self.known_tags.remove(&id);
         for ask in self.asks.remove(&id).unwrap_or_default() {
             if self.waiting.remove(&ask).is_some() {
                 self.collector.abandon(ask, now);

@@ -13,6 +13,7 @@ use tidegate_wire::json::Writer;
 use tidegate_wire::number::write_float;
 use tidegate_wire::{QueryResponse, encode_query_response};
 
+use crate::tag::entity_tag;
 use crate::window::FUNCTION;
 use crate::{HttpResponse, Reuse, error};
 
@@ -25,7 +26,8 @@ pub(crate) fn query(answer: &Answer) -> HttpResponse {
         Some(body) => body.clone(),
         None => encode(&answer.payload.response),
     };
-    let response = with_provenance(HttpResponse::json(200, body), answer);
+    let tag = entity_tag(&body);
+    let response = with_provenance(HttpResponse::json(200, body), answer).with("etag", &tag);
     HttpResponse {
         reuse: Reuse::of(answer),
         ..response

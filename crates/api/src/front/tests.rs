@@ -418,3 +418,47 @@ fn a_response_given_out_again_says_what_a_hit_says() {
     let last = reuse.after(Duration::from_millis(30_000));
     assert_eq!(last, None, "the ttl has ended");
 }
+
+#[test]
+fn whoever_has_the_body_already_is_told_so_now_and_after_a_wait() {
+    let up = "/api/v1/query?query=up";
+    let mut front = front();
+    let having = |id: u64, tag: &str, method: &str| {
+        let request = HttpRequest {
+            method: method.into(),
+            headers: vec![("if-none-match".into(), tag.into())],
+            ..HttpRequest::get(up)
+        };
+        Input::Command(CommandId(id), Command::Http(request))
+    };
+    front.step(vec![having(1, "\"other\"", "GET")], at(0));
+    let answered = || Ok(Response::new(200, UP));
+    let first = responses(front.step(vec![respond(0, answered())], at(0)))
+        .remove(0)
+        .1;
+    assert_eq!((first.status, body(&first)), (200, UP));
+    let tag = header(&first, "etag").to_string();
+
+    for method in ["GET", "HEAD"] {
+        let known = responses(front.step(vec![having(2, &tag, method)], at(1)))
+            .remove(0)
+            .1;
+        assert_eq!(
+            (known.status, body(&known), header(&known, "etag")),
+            (304, "", &*tag)
+        );
+        assert_eq!(header(&known, "content-type"), "");
+        assert_eq!(header(&known, "age"), "1");
+    }
+    let posted = responses(front.step(vec![having(3, &tag, "POST")], at(1)))
+        .remove(0)
+        .1;
+    assert_eq!(posted.status, 200);
+
+    front.step(vec![having(4, &tag, "GET")], at(31));
+    let awaited = responses(front.step(vec![respond(1, answered())], at(31)))
+        .remove(0)
+        .1;
+    assert_eq!(awaited.status, 304);
+    assert!(front.known_tags.is_empty());
+}
