@@ -5,6 +5,7 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
+use tidegate_api::has_tag;
 
 include!(concat!(env!("OUT_DIR"), "/dashboard.rs"));
 
@@ -39,6 +40,7 @@ pub(crate) fn respond(method: &Method, path: &str, headers: &HeaderMap) -> Respo
     let is_known = headers
         .get_all(header::IF_NONE_MATCH)
         .iter()
+        .filter_map(|tags| tags.to_str().ok())
         .any(|tags| has_tag(tags, &tag));
     let (status, body) = if is_known {
         (StatusCode::NOT_MODIFIED, Body::empty())
@@ -81,13 +83,6 @@ fn plain(status: StatusCode, text: &'static str) -> Response {
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     response
-}
-
-fn has_tag(tags: &HeaderValue, tag: &str) -> bool {
-    let tags = tags.to_str().unwrap_or_default();
-    tags.split(',').any(|candidate| {
-        matches!(candidate.trim(), "*") || candidate.trim().trim_start_matches("W/") == tag
-    })
 }
 
 /// FNV-1a over the content. Collisions would only matter between versions of one file.

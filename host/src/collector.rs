@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::guest::{ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestReply};
+use crate::lending::{Lender, Lending};
 use crate::recording::{RecordError, Recorded, record};
 
 /// How long after a first break the next guest starts: at once as far as people can tell.
@@ -36,6 +37,7 @@ pub struct Collector {
     state: watch::Receiver<State>,
     closing: watch::Sender<bool>,
     config: SharedConfig,
+    lending: Arc<Lending>,
 }
 
 /// What the next guest is configured with.
@@ -89,8 +91,10 @@ impl Collector {
             .map_err(StartError::Thread)?;
         let (state_sender, state) = watch::channel(State::Down);
         let (closing, is_closing) = watch::channel(false);
+        let lending = Arc::new(Lending::new(clock));
         let supervisor = Supervisor {
             setup,
+            lending: Arc::clone(&lending),
             runtime,
             transport,
             state: state_sender,
@@ -108,7 +112,13 @@ impl Collector {
             state,
             closing,
             config,
+            lending,
         })
+    }
+
+    /// What it has lent, to be given out without asking it.
+    pub(crate) const fn lending(&self) -> &Arc<Lending> {
+        &self.lending
     }
 
     /// Sends a command to the guest and waits for its reply. Dropping the future abandons it.
@@ -220,6 +230,7 @@ impl Setup {
 
 struct Supervisor<T> {
     setup: Setup,
+    lending: Arc<Lending>,
     runtime: Runtime,
     transport: T,
     state: watch::Sender<State>,
@@ -250,6 +261,7 @@ impl<T: Transport> Supervisor<T> {
 
     /// Drives one guest to its end.
     fn drive(&self, guest: Recorded, is_up: &mpsc::SyncSender<()>) -> Result<(), MachineError> {
+        let guest = Lender::new(guest, Arc::clone(&self.lending));
         let (handle, running) = driver(guest, &self.transport, &self.setup.clock, |event| {
             log(&event)
         });

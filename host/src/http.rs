@@ -2,58 +2,58 @@
 //!
 //! The host bounds what it takes before the guest sees it, and guards what the guest gives back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::header::{self, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tidegate_api::HttpRequest;
+use tidegate_api::{Aged, HttpRequest, request_key};
 use tidegate_wire::encode_error;
+use tokio::task::spawn_blocking;
 
 use crate::assets;
 use crate::collector::{SharedCollector, Unavailable};
-use crate::guest::{GuestCommand, GuestReply, GuestResponse};
+use crate::front::Counts;
+use crate::guest::{GuestCommand, GuestReply};
+use crate::rendered::Rendered;
 
 /// What a request's body may have: 1 MiB, eight times the longest query the collector takes.
-pub const BODY_BYTES_MAX: usize = 1 << 20;
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// What a request's target may have: 32 KiB. Longer queries are posted.
-pub const TARGET_BYTES_MAX: usize = 32 << 10;
+const TARGET_BYTES_MAX: usize = 32 << 10;
 
 /// How long a request's body may take to arrive: 30 s, a megabyte over the slowest of lines.
-pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// The headers of a request that the API looks at; others stay outside.
+/// The headers of a request that the collector looks at; others stay outside. `If-None-Match` does,
+/// too: what is answered by it must first be had whole.
 const HEADERS_PASSED_IN: &[&str] = &[
     "accept",
     "cache-control",
     "content-type",
     "host",
-    "if-none-match",
     "origin",
     "sec-fetch-site",
 ];
 
-/// Headers that speak of the connection, which is the host's business.
-const HEADERS_HELD_BACK: &[HeaderName] = &[
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::DATE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+/// What the routes of the API share.
+#[derive(Clone, Debug)]
+struct Shared {
+    collector: SharedCollector,
+    counts: Arc<Counts>,
+}
 
 /// The routes of the host.
-pub fn router(collector: SharedCollector) -> Router {
+pub(crate) fn router(collector: SharedCollector, counts: Arc<Counts>) -> Router {
     let mut router = Router::new();
     for path in [
-        "/metrics",
         "/stats",
         "/health",
         "/api/{*rest}",
@@ -63,7 +63,10 @@ pub fn router(collector: SharedCollector) -> Router {
     ] {
         router = router.route(path, any(api));
     }
-    router.fallback(dashboard).with_state(collector)
+    router
+        .route("/metrics", any(metrics))
+        .fallback(dashboard)
+        .with_state(Shared { collector, counts })
 }
 
 async fn dashboard(request: Request) -> Response {
@@ -74,21 +77,66 @@ async fn dashboard(request: Request) -> Response {
     ))
 }
 
-async fn api(State(collector): State<SharedCollector>, request: Request) -> Response {
-    let answered = match received(request).await {
-        Ok(request) => collector
-            .call(GuestCommand::Http(request))
-            .await
-            .map_err(Refusal::Unavailable),
-        Err(refusal) => Err(refusal),
+async fn api(State(shared): State<Shared>, request: Request) -> Response {
+    let headers = request.headers().clone();
+    let lending = shared.collector.lending();
+    let request = match received(request).await {
+        Ok(request) => request,
+        Err(refusal) => return guarded(refusal.response()),
     };
-    guarded(match answered {
-        Ok(GuestReply::Http(response)) => converted(response),
-        Ok(GuestReply::Recorded(_) | GuestReply::Changed(_)) => {
-            Refusal::Internal("the collector mixed up its replies").response()
+    let header = |name: &str| request.header(name);
+    let key = request_key(&request.method, &request.target, header, &request.body);
+    if let Some((rendered, aged)) = key.as_ref().and_then(|key| lending.find(key)) {
+        lending.count_hit();
+        return sent(&rendered, &headers, Some(aged)).await;
+    }
+    match rendered(&shared.collector, request).await {
+        Ok(rendered) => {
+            let rendered = Arc::new(rendered);
+            if let Some(key) = key {
+                lending.keep(&key, &rendered);
+            }
+            sent(&rendered, &headers, None).await
         }
-        Err(refusal) => refusal.response(),
-    })
+        Err(refusal) => guarded(refusal.response()),
+    }
+}
+
+/// What the collector says of itself, and then the host.
+async fn metrics(State(shared): State<Shared>, request: Request) -> Response {
+    let headers = request.headers().clone();
+    let asked = async { rendered(&shared.collector, received(request).await?).await };
+    let rendered = match asked.await {
+        Ok(rendered) => rendered,
+        Err(refusal) => return guarded(refusal.response()),
+    };
+    let lending = shared.collector.lending();
+    let whole = rendered.with_more(|body| shared.counts.write(lending, body));
+    sent(&Arc::new(whole), &headers, None).await
+}
+
+/// What the guest says to this.
+async fn rendered(collector: &SharedCollector, request: HttpRequest) -> Result<Rendered, Refusal> {
+    match collector.call(GuestCommand::Http(request)).await {
+        Ok(GuestReply::Http(response)) => Rendered::of(response).ok_or(Refusal::Internal(
+            "the collector gave a response that is not HTTP",
+        )),
+        Ok(GuestReply::Recorded(_) | GuestReply::Changed(_)) => {
+            Err(Refusal::Internal("the collector mixed up its replies"))
+        }
+        Err(unavailable) => Err(Refusal::Unavailable(unavailable)),
+    }
+}
+
+/// The response in the coding that suits whoever asks.
+async fn sent(rendered: &Arc<Rendered>, headers: &HeaderMap, aged: Option<Aged>) -> Response {
+    let coding = rendered.coding(headers);
+    if rendered.is_slow(coding) {
+        let rendered = Arc::clone(rendered);
+        // Were it to end badly, the line below would make the body.
+        let _ = spawn_blocking(move || drop(rendered.body(coding).clone())).await;
+    }
+    rendered.response(headers, coding, aged)
 }
 
 /// The whole request, within its bounds.
@@ -126,26 +174,6 @@ fn passed_in(headers: &HeaderMap) -> Vec<(String, String)> {
         }
     }
     passed
-}
-
-/// What the guest said, as far as it is HTTP.
-fn converted(guest: GuestResponse) -> Response {
-    let (Ok(status), true) = (StatusCode::from_u16(guest.status), guest.status >= 200) else {
-        return Refusal::Internal("the collector gave a response that is not HTTP").response();
-    };
-    let mut response = Response::new(Body::from(guest.body));
-    *response.status_mut() = status;
-    for (name, value) in guest.headers {
-        // A value with a line break is none, so nothing can be smuggled into the head.
-        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value))
-        else {
-            continue;
-        };
-        if !HEADERS_HELD_BACK.contains(&name) {
-            response.headers_mut().append(name, value);
-        }
-    }
-    response
 }
 
 /// What every response carries.
@@ -227,50 +255,6 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn guest_response(status: u16, headers: &[(&str, &str)]) -> Response {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        converted(GuestResponse {
-            status,
-            headers,
-            body: b"x".to_vec(),
-        })
-    }
-
-    #[test]
-    fn headers_of_the_guest_pass_unless_they_are_about_the_connection_or_broken() {
-        let response = guest_response(
-            200,
-            &[
-                ("content-type", "application/json"),
-                ("cache-status", "tidegate; hit"),
-                ("content-length", "999"),
-                ("transfer-encoding", "chunked"),
-                ("x-split", "a\r\nset-cookie: b"),
-                ("bad name", "x"),
-            ],
-        );
-        let names: Vec<&str> = response.headers().keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["content-type", "cache-status"]);
-    }
-
-    #[test]
-    fn a_status_that_is_none_is_an_error_of_ours() {
-        for status in [0, 42, 101, 1_000] {
-            assert_eq!(
-                guest_response(status, &[]).status(),
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "{status}"
-            );
-        }
-        assert_eq!(
-            guest_response(422, &[]).status(),
-            StatusCode::UNPROCESSABLE_ENTITY
-        );
-    }
 
     #[tokio::test]
     async fn a_request_is_taken_at_its_limits_and_refused_past_them() {

@@ -10,27 +10,32 @@
 //! - [`Collector`]: a guest that is replaced when it breaks.
 //! - [`Reloader`]: a new configuration for a host that runs.
 //! - [`NodeSource`]: the embedded source `node`.
-//! - [`http`] and [`server`]: the front.
+//! - [`Front`] and [`server`]: requests, answered at once where the collector allows it.
 //! - [`serve`]: all of it together, which is what `tidegate serve` runs.
 
 mod artefact;
 mod assets;
+mod coding;
 mod collector;
 pub mod config;
 pub mod engine;
+mod front;
 mod guest;
-pub mod http;
+mod http;
+mod lending;
 mod node;
 mod recording;
 mod reload;
+mod rendered;
 mod serve;
 pub mod server;
 
 pub use artefact::{Artefact, COLLECTOR, Origin, cache_dir_default};
 pub use collector::{Collector, ReloadError, SharedCollector, StartError, Unavailable};
+pub use front::{Connection, Front, Responding};
 pub use guest::{
     ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestRecorded, GuestReply,
-    GuestResponse,
+    GuestResponse, Lent,
 };
 pub use node::NodeSource;
 pub use recording::RecordError;

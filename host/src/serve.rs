@@ -13,8 +13,8 @@ use crate::artefact::{Artefact, COLLECTOR};
 use crate::collector::{Collector, SharedCollector, StartError};
 use crate::config::HostConfig;
 use crate::engine;
+use crate::front::Front;
 use crate::guest::GuestFactory;
-use crate::http;
 use crate::node::NodeSource;
 use crate::reload::Reloader;
 use crate::server::{self, BindError, DRAIN_TIME_MAX};
@@ -130,12 +130,8 @@ impl Serving {
             node,
             ..
         } = self;
-        let cut_off = server::serve(
-            listener,
-            http::router(SharedCollector::clone(&collector)),
-            stop,
-        )
-        .await;
+        let front = Front::new(&collector);
+        let cut_off = server::serve(listener, || front.connection(), stop).await;
         drop(node);
         if cut_off > 0 {
             tracing::warn!(connections = cut_off, "cut off what did not end in time");

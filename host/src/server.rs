@@ -1,19 +1,23 @@
 //! Connections: taken up to a bound, held to their deadlines, drained at the end.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 
 /// How many connections are held at once: a thousand dashboards; more wait in the system's queue.
 pub const CONNECTIONS_MAX: usize = 1_024;
@@ -24,6 +28,10 @@ pub const HEAD_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What a request's head may have, in bytes: the longest target and room for headers.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// How long a response may wait for a client that reads nothing of it: 30 s, longer than any line
+/// stalls that is still one.
+pub const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long requests may take to end once the host is to end.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
@@ -43,7 +51,16 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 /// Serves until `stop` ends, then drains: lets requests in flight end, until [`DRAIN_TIME_MAX`].
 /// Returns how many connections had to be cut off.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) -> usize {
+/// `service` makes what serves one connection.
+pub async fn serve<S>(
+    listener: TcpListener,
+    service: impl Fn() -> S,
+    stop: impl Future<Output = ()>,
+) -> usize
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+{
     let (drain, draining) = watch::channel(false);
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
@@ -56,7 +73,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             Some(_) = connections.join_next() => continue,
         };
         let (stream, permit) = stream;
-        let connection = serve_connection(stream, router.clone(), draining.clone());
+        let connection = serve_connection(stream, service(), WRITE_TIME_MAX, draining.clone());
         connections.spawn(async move {
             connection.await;
             drop(permit);
@@ -99,14 +116,24 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, mut draining: watch::Receiver<bool>) {
+async fn serve_connection<S>(
+    stream: TcpStream,
+    service: S,
+    write_time_max: Duration,
+    mut draining: watch::Receiver<bool>,
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send,
+    S::Future: Send,
+{
     // Small responses should not wait for more.
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_time_max));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
@@ -178,7 +205,9 @@ fn who_holds(port: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::Router;
     use axum::routing::get;
+    use hyper_util::service::TowerToHyperService;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
 
@@ -208,7 +237,11 @@ mod tests {
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
-        let serving = tokio::spawn(serve(listener, Router::new().route("/slow", slow), stopped));
+        let serving = tokio::spawn(serve(
+            listener,
+            move || TowerToHyperService::new(Router::new().route("/slow", slow.clone())),
+            stopped,
+        ));
         let mut client = TcpStream::connect(address).await.unwrap();
         client
             .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -226,7 +259,8 @@ mod tests {
     #[tokio::test]
     async fn a_head_that_is_too_long_is_refused() {
         let (listener, address) = listener().await;
-        tokio::spawn(serve(listener, Router::new(), std::future::pending()));
+        let service = || TowerToHyperService::new(Router::new());
+        tokio::spawn(serve(listener, service, std::future::pending()));
         let mut client = TcpStream::connect(address).await.unwrap();
         let head = format!("GET /{} HTTP/1.1\r\n", "x".repeat(2 * HEAD_BYTES_MAX));
         let _ = client.write_all(head.as_bytes()).await;
@@ -236,5 +270,42 @@ mod tests {
             response.starts_with("HTTP/1.1 431") || response.starts_with("HTTP/1.1 414"),
             "{response}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_is_dropped_and_a_slow_one_is_not() {
+        // More than the system takes off our hands.
+        const BODY_BYTES: usize = 32 << 20;
+        let (listener, address) = listener().await;
+        let large = get(|| async { vec![0_u8; BODY_BYTES] });
+        let service = || TowerToHyperService::new(Router::new().route("/", large.clone()));
+        let (_drain, draining) = watch::channel(false);
+        let connect = async || {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            client.write_all(request).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let time_max = Duration::from_millis(500);
+            let serving = serve_connection(stream, service(), time_max, draining.clone());
+            (client, serving)
+        };
+        let (_idle, serving) = connect().await;
+        timeout(Duration::from_secs(30), serving)
+            .await
+            .expect("it is dropped");
+
+        let (mut slow, serving) = connect().await;
+        let reading = async {
+            let (mut read, mut buffer) = (0, vec![0; 4 << 20]);
+            loop {
+                match slow.read(&mut buffer).await.unwrap() {
+                    0 => return read,
+                    bytes => read += bytes,
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let ((), read) = tokio::join!(serving, reading);
+        assert!(read > BODY_BYTES, "{read} bytes");
     }
 }

@@ -57,22 +57,28 @@ impl Host {
 
     /// Sends a whole request; gives the status and everything that came back.
     pub(crate) async fn send(&self, request: &[u8]) -> (u16, String) {
+        let response = self.receive(request).await;
+        let response = String::from_utf8_lossy(&response).into_owned();
+        let status = response.get(9..12).and_then(|status| status.parse().ok());
+        (
+            status.unwrap_or_else(|| panic!("no HTTP: {response:?}")),
+            response,
+        )
+    }
+
+    /// The same, as bytes.
+    pub(crate) async fn receive(&self, request: &[u8]) -> Vec<u8> {
         let exchange = async {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
             // A host that refuses does not read to the end.
             let _ = stream.write_all(request).await;
             let mut response = Vec::new();
             let _ = stream.read_to_end(&mut response).await;
-            String::from_utf8_lossy(&response).into_owned()
+            response
         };
-        let response = timeout(PATIENCE, exchange)
+        timeout(PATIENCE, exchange)
             .await
-            .expect("an answer in time");
-        let status = response.get(9..12).and_then(|status| status.parse().ok());
-        (
-            status.unwrap_or_else(|| panic!("no HTTP: {response:?}")),
-            response,
-        )
+            .expect("an answer in time")
     }
 
     pub(crate) async fn post(&self, target: &str, header: &str) -> (u16, String) {

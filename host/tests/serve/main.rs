@@ -3,3 +3,4 @@
 mod api;
 mod host;
 mod recording;
+mod rendered;
