@@ -33,8 +33,8 @@
 //! takes data past its ttl at once while new data is fetched, `max-stale=<seconds>` data past its
 //! ttl by that much at most, even when the source fails. How an answer was come by is said by
 //! `Cache-Status` (RFC 9211) and `Age`.
-//! Queries have an `ETag`, and `If-None-Match` is answered
-//! by 304 where the body would be the one that it names.
+//! Queries have an `ETag`, and `If-None-Match` is answered by 304 where the body would be the one
+//! that it names.
 #![no_std]
 #![forbid(unsafe_code)]
 
