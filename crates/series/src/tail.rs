@@ -2,10 +2,11 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::ops::{Range, RangeInclusive};
 
 /// By how many points a tail's memory grows: it doubles between these, so that little is left over both in a series
 /// of a few points and in a day of a thousand series.
-const GROWTH: core::ops::RangeInclusive<usize> = 4..=64;
+const GROWTH: RangeInclusive<usize> = 4..=64;
 
 /// Points whose times rise strictly. While those are regular they take no memory.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,8 @@ pub(crate) struct Tail {
     times_ms: VecDeque<i64>,
     first_ms: i64,
     step_ms: u64,
+    /// Where the next point is expected, from the second one on.
+    next_ms: i64,
 }
 
 impl Tail {
@@ -41,24 +44,40 @@ impl Tail {
     }
 
     /// Adds a point that is newer than all.
+    #[inline]
     pub(crate) fn push(&mut self, t_ms: i64, value: f64) {
         let count = self.len();
         if count == self.values.capacity() {
-            self.values
-                .reserve_exact(count.clamp(*GROWTH.start(), *GROWTH.end()));
+            self.grow(count);
         }
         self.values.push_back(value);
-        if !self.times_ms.is_empty() {
-            self.push_time(t_ms);
-            return;
+        if t_ms == self.next_ms && self.times_ms.is_empty() && count > 1 {
+            self.next_ms = t_ms.wrapping_add(self.step_ms as i64);
+        } else {
+            self.push_apart(count, t_ms);
         }
+    }
+
+    #[inline(never)]
+    fn grow(&mut self, count: usize) {
+        let more = count.clamp(*GROWTH.start(), *GROWTH.end());
+        self.values.reserve_exact(more);
+    }
+
+    /// Adds a time that does not follow from those before.
+    #[inline(never)]
+    fn push_apart(&mut self, count: usize, t_ms: i64) {
         match count {
-            0 => (self.first_ms, self.step_ms) = (t_ms, 0),
-            1 => self.step_ms = t_ms.abs_diff(self.first_ms),
-            _ if t_ms.abs_diff(self.regular_ms(count - 1)) == self.step_ms => {}
+            0 => self.first_ms = t_ms,
+            1 if self.times_ms.is_empty() => {
+                self.step_ms = t_ms.abs_diff(self.first_ms);
+                self.next_ms = t_ms.wrapping_add(self.step_ms as i64);
+            }
             _ => {
-                for nth in 0..count {
-                    self.push_time(self.regular_ms(nth));
+                if self.times_ms.is_empty() {
+                    for nth in 0..count {
+                        self.push_time(self.regular_ms(nth));
+                    }
                 }
                 self.push_time(t_ms);
             }
@@ -103,14 +122,23 @@ impl Tail {
     }
 
     /// Appends the points in this range.
-    pub(crate) fn read(
-        &self,
-        range: core::ops::Range<usize>,
-        times_ms: &mut Vec<i64>,
-        values: &mut Vec<f64>,
-    ) {
-        times_ms.extend(range.clone().map(|nth| self.time_ms(nth)));
+    pub(crate) fn read(&self, range: Range<usize>, times_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
+        if self.times_ms.is_empty() {
+            times_ms.extend(range.clone().map(|nth| self.regular_ms(nth)));
+        } else {
+            times_ms.extend(self.times_ms.range(range.clone()));
+        }
         values.extend(self.values.range(range));
+    }
+
+    /// Its values side by side, and their times appended.
+    pub(crate) fn columns(&mut self, times_ms: &mut Vec<i64>) -> &[f64] {
+        if self.times_ms.is_empty() {
+            times_ms.extend((0..self.len()).map(|nth| self.regular_ms(nth)));
+        } else {
+            times_ms.extend(&self.times_ms);
+        }
+        self.values.make_contiguous()
     }
 
     /// What its columns take, in bytes.
