@@ -17,6 +17,8 @@ use crate::ui;
 pub(crate) enum Bench {
     /// The collector: hits beside quick_cache, keys kept warm, ticks, the HTTP API.
     Core,
+    /// Series in memory: bytes per sample, decoding and appending beside pco, a whole store.
+    Series,
 }
 
 /// Measures, optimised, and prints a table.
@@ -24,10 +26,13 @@ pub(crate) enum Bench {
 /// # Errors
 /// When the build fails, or a target is missed.
 pub(crate) fn bench(project: &Project, bench: Bench) -> Result<()> {
-    let Bench::Core = bench;
-    ui::heading("bench core");
+    let subject = match bench {
+        Bench::Core => "core",
+        Bench::Series => "series",
+    };
+    ui::heading(&format!("bench {subject}"));
     ui::say(&read(Command::new("rustc").arg("-V"))?);
-    let arguments = ["run", "--release", "-p", "tidegate-bench", "--", "core"];
+    let arguments = ["run", "--release", "-p", "tidegate-bench", "--", subject];
     run(project.cargo().args(arguments))
 }
 

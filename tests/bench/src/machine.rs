@@ -26,7 +26,7 @@ pub(crate) fn describe() {
         std::env::consts::ARCH,
     );
     println!(
-        "program: tidegate {}, quick_cache 0.7, times by processor time, one thread",
+        "program: tidegate {}, quick_cache 0.7, pco 1.1, times by processor time, one thread",
         env!("CARGO_PKG_VERSION")
     );
 }
