@@ -11,28 +11,22 @@ use super::grid::{Grid, Run};
 use super::names::{Labels, order};
 
 /// Puts the parts of a window together; they are in order and cover it. Series come in Prometheus'
-/// order, and only those with samples in the window; infos in order of their first appearance.
+/// order, and only those with samples in the window; infos in order of their first appearance, of
+/// parts that have samples in it.
 pub(crate) fn assemble<'a>(
     grid: Grid,
     parts: impl Iterator<Item = (Run, &'a Block)>,
 ) -> QueryResponse {
     let mut parts: Vec<_> = parts.map(|(clip, block)| (clip, block, 0)).collect();
     let mut builder = ColumnsBuilder::new();
-    let mut infos: Vec<String> = Vec::new();
-    for (_, block, _) in &parts {
-        if block.plain_html() {
-            builder.plain_html();
-        }
-        for info in block.infos() {
-            if !infos.contains(info) {
-                infos.push(info.clone());
-            }
-        }
+    if parts.iter().any(|(_, block, _)| block.plain_html()) {
+        builder.plain_html();
     }
+    let mut speaks = alloc::vec![false; parts.len()];
     let mut scratch = Vec::new();
     while let Some(labels) = next(&parts) {
         let mut begun = false;
-        for (clip, block, at) in &mut parts {
+        for ((clip, block, at), speaks) in parts.iter_mut().zip(&mut speaks) {
             if !block
                 .series()
                 .get(*at)
@@ -41,14 +35,23 @@ pub(crate) fn assemble<'a>(
                 continue;
             }
             block.floats(*at, *clip, &mut scratch, |point, value| {
+                *speaks = true;
                 begin(&mut builder, &labels, &mut begun);
                 builder.sample(grid.at_ms(point), value);
             });
             for (point, json) in block.histograms(*at, *clip) {
+                *speaks = true;
                 begin(&mut builder, &labels, &mut begun);
                 builder.histogram(grid.at_ms(point), json);
             }
             *at += 1;
+        }
+    }
+    let speaking = parts.iter().zip(speaks).filter(|(_, speaks)| *speaks);
+    let mut infos: Vec<String> = Vec::new();
+    for info in speaking.flat_map(|((_, block, _), _)| block.infos()) {
+        if !infos.contains(info) {
+            infos.push(info.clone());
         }
     }
     QueryResponse {

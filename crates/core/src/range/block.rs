@@ -21,7 +21,10 @@ use super::names::{Labels, Names, order};
 const BLOCK_OVERHEAD_BYTES: usize = 256;
 
 /// What a series costs beside its samples: its place and that of its label set, allocations.
-const TRACK_OVERHEAD_BYTES: usize = 80;
+const TRACK_OVERHEAD_BYTES: usize = 64;
+
+/// What it costs that a series is not there at every point, beside the spans and histograms.
+const SPARSE_OVERHEAD_BYTES: usize = 64;
 
 /// What a native histogram costs beside its text.
 const HISTOGRAM_OVERHEAD_BYTES: usize = 24;
@@ -92,9 +95,7 @@ impl<'a> Reading<'a> {
             );
             let histograms = series.histograms();
             let inside = histograms.filter(|(at, _)| (from_ms..=to_ms).contains(at));
-            track
-                .histograms
-                .extend(inside.map(|(at, json)| (offset(at), json.into())));
+            track.add_histograms(inside.map(|(at, json)| (offset(at), json.into())));
             if !track.is_empty() {
                 block.series.push(labels.clone());
                 block.tracks.push(track);
@@ -136,9 +137,16 @@ pub(crate) struct Block {
 struct Track {
     floats: Floats,
     count: u32,
-    /// Where there are floats: runs as (offset, count) from the block's first point on. Empty
-    /// where there are floats at all points, or at none.
-    gaps: Vec<(u16, u16)>,
+    /// What series that have a float at every point do without.
+    sparse: Option<Box<Sparse>>,
+}
+
+/// Where a series has floats, if not at every point, and what it has beside them.
+#[derive(Clone, Debug, Default)]
+struct Sparse {
+    /// Runs of floats as (offset, count) from the block's first point on. Empty where there are
+    /// floats at all points, or at none.
+    spans: Vec<(u16, u16)>,
     /// Native histograms as the text they came in.
     histograms: Vec<(u16, Box<str>)>,
 }
@@ -200,7 +208,7 @@ impl Block {
 
     /// The native histograms of a series within `clip`, in order.
     pub(crate) fn histograms(&self, series: usize, clip: Run) -> impl Iterator<Item = (i64, &str)> {
-        let all = self.tracks[series].histograms.iter();
+        let all = self.tracks[series].histograms().iter();
         let all = all.map(|(at, json)| (self.run.first + i64::from(*at), &**json));
         all.filter(move |(point, _)| clip.contains(*point))
     }
@@ -226,14 +234,18 @@ impl Block {
             track.add(offsets.iter().copied(), &values, clip.len());
             let histograms = self.histograms(at, clip);
             track
-                .histograms
-                .extend(histograms.map(|(point, json)| (offset(point, clip), json.into())));
+                .add_histograms(histograms.map(|(point, json)| (offset(point, clip), json.into())));
             if !track.is_empty() {
                 clipped.series.push(labels.clone());
                 clipped.tracks.push(track);
             }
         }
         clipped
+    }
+
+    /// Whether the infos of one are those of both.
+    pub(crate) fn speaks_as(&self, other: &Self) -> bool {
+        self.infos == other.infos || self.series.is_empty() || other.series.is_empty()
     }
 
     /// Takes in what is known about the points that follow.
@@ -300,8 +312,10 @@ impl Block {
             if let Floats::Plain(values) = &track.floats {
                 track.floats = Floats::Packed(encode_values(values));
             }
-            track.gaps.shrink_to_fit();
-            track.histograms.shrink_to_fit();
+            if let Some(sparse) = &mut track.sparse {
+                sparse.spans.shrink_to_fit();
+                sparse.histograms.shrink_to_fit();
+            }
         }
         self.series.shrink_to_fit();
         self.tracks.shrink_to_fit();
@@ -314,7 +328,7 @@ impl Block {
 
     /// How many samples it holds, native histograms included.
     pub(crate) fn sample_count(&self) -> usize {
-        let count = |track: &Track| track.count as usize + track.histograms.len();
+        let count = |track: &Track| track.count as usize + track.histograms().len();
         self.tracks.iter().map(count).sum()
     }
 
@@ -341,15 +355,30 @@ impl Floats {
 
 impl Track {
     fn is_empty(&self) -> bool {
-        self.count == 0 && self.histograms.is_empty()
+        self.count == 0 && self.histograms().is_empty()
+    }
+
+    fn histograms(&self) -> &[(u16, Box<str>)] {
+        self.sparse
+            .as_ref()
+            .map_or(&[], |sparse| &sparse.histograms)
+    }
+
+    /// Adds histograms behind those that are there.
+    fn add_histograms(&mut self, histograms: impl Iterator<Item = (u16, Box<str>)>) {
+        let mut histograms = histograms.peekable();
+        if histograms.peek().is_some() {
+            let sparse = self.sparse.get_or_insert_default();
+            sparse.histograms.extend(histograms);
+        }
     }
 
     /// Where there are floats, as (offset, count), in a block of this run.
     fn spans(&self, run: Run) -> impl Iterator<Item = (u16, u16)> {
         let is_full = self.count as usize == run.len();
         let full = is_full.then(|| (0, u16::try_from(self.count).expect("of a window")));
-        let gaps = self.gaps.iter().copied().filter(move |_| !is_full);
-        full.into_iter().chain(gaps)
+        let sparse = self.sparse.iter().flat_map(|sparse| &sparse.spans);
+        full.into_iter().chain(sparse.copied())
     }
 
     /// Adds floats behind those that are there, in a block of `len` points.
@@ -360,13 +389,16 @@ impl Track {
         own.extend_from_slice(values);
         self.count = u32::try_from(own.len()).expect("of a window");
         if own.len() == len {
-            self.gaps = Vec::new();
+            if let Some(sparse) = &mut self.sparse {
+                sparse.spans = Vec::new();
+            }
             return;
         }
         for at in offsets {
-            match self.gaps.last_mut() {
+            let spans = &mut self.sparse.get_or_insert_default().spans;
+            match spans.last_mut() {
                 Some((first, count)) if *first + *count == at => *count += 1,
-                _ => self.gaps.push((at, 1)),
+                _ => spans.push((at, 1)),
             }
         }
     }
@@ -389,7 +421,8 @@ impl Track {
             return;
         }
         if is_full {
-            self.gaps = self.spans(own).collect();
+            let spans = self.spans(own).collect();
+            self.sparse.get_or_insert_default().spans = spans;
         }
         let shift = offset(next.first, whole);
         if let Some(other) = other {
@@ -398,9 +431,8 @@ impl Track {
             let mut scratch = Vec::new();
             let values = other.floats.values(&mut scratch);
             self.add(offsets, values, whole.len());
-            let histograms = other.histograms.iter();
-            self.histograms
-                .extend(histograms.map(|(at, json)| (at + shift, json.clone())));
+            let histograms = other.histograms().iter();
+            self.add_histograms(histograms.map(|(at, json)| (at + shift, json.clone())));
         }
     }
 
@@ -410,7 +442,10 @@ impl Track {
             Floats::Packed(bytes) => bytes.len(),
         };
         let text = |(_, json): &(u16, Box<str>)| HISTOGRAM_OVERHEAD_BYTES + json.len();
-        let histograms = self.histograms.iter().map(text).sum::<usize>();
-        TRACK_OVERHEAD_BYTES + floats + 4 * self.gaps.len() + histograms
+        let sparse = self.sparse.as_ref().map_or(0, |sparse| {
+            let histograms = sparse.histograms.iter().map(text).sum::<usize>();
+            SPARSE_OVERHEAD_BYTES + 4 * sparse.spans.capacity() + histograms
+        });
+        TRACK_OVERHEAD_BYTES + floats + sparse
     }
 }

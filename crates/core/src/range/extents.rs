@@ -287,7 +287,10 @@ impl Extents {
         };
         let (behind, received) = (end.block.run().last + 1, end.received);
         let next = table.extents.get(&behind).filter(is_small);
-        if !next.is_some_and(|next| by_one_clock(received, next.received)) {
+        let fits = |next: &Extent| {
+            by_one_clock(received, next.received) && end.block.speaks_as(&next.block)
+        };
+        if !next.is_some_and(fits) {
             return false;
         }
         let next = table.extents.remove(&behind).expect("just seen");
@@ -406,13 +409,243 @@ fn older(a: Now, b: Now) -> Now {
     if a.mono <= b.mono { a } else { b }
 }
 
-/// A run in parts of at most [`EXTENT_POINTS_MAX`].
+/// A run in as few parts of at most [`EXTENT_POINTS_MAX`] as will do, all of about the same length.
 fn chunks(run: Run) -> impl Iterator<Item = Run> {
-    let firsts = (0..).map(move |nth| run.first + nth * EXTENT_POINTS_MAX);
-    firsts
-        .take_while(move |first| *first <= run.last)
-        .map(move |first| Run {
-            first,
-            last: run.last.min(first + EXTENT_POINTS_MAX - 1),
-        })
+    let points = run.last - run.first + 1;
+    let parts = (points + EXTENT_POINTS_MAX - 1) / EXTENT_POINTS_MAX;
+    (0..parts).map(move |nth| Run {
+        first: run.first + nth * points / parts,
+        last: run.first + (nth + 1) * points / parts - 1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::vec;
+
+    use tidegate_wire::{ColumnsBuilder, Data, QueryResponse};
+
+    use super::*;
+    use crate::range::Grid;
+    use crate::{Instant, Range, UnixMillis};
+
+    const STEP_MS: i64 = 1_000;
+
+    fn run(first: i64, last: i64) -> Run {
+        Run { first, last }
+    }
+
+    fn grid() -> Grid {
+        let range = Range {
+            start: UnixMillis(0),
+            end: UnixMillis(0),
+            step: Duration::from_millis(STEP_MS as u64),
+        };
+        Grid::of(&range).unwrap().0
+    }
+
+    /// What a source says about a run: each of some series has its point's number.
+    fn response(series: usize, run: Run, infos: &[&str]) -> QueryResponse {
+        let mut builder = ColumnsBuilder::new();
+        for nth in 0..series {
+            builder.begin_series();
+            builder.label("nth", &format!("{nth:03}"));
+            (run.first..=run.last).for_each(|point| builder.sample(point * STEP_MS, point as f64));
+        }
+        QueryResponse {
+            infos: infos.iter().map(|info| String::from(*info)).collect(),
+            ..QueryResponse::new(Data::Matrix(builder.finish()))
+        }
+    }
+
+    fn belief(at_ms: u64) -> Belief {
+        Belief {
+            age_max: Duration::from_secs(3_600),
+            now: Now {
+                mono: Instant::from_millis(at_ms),
+                wall: UnixMillis(at_ms as i64),
+            },
+        }
+    }
+
+    fn keep(extents: &mut Extents, table: &str, run: Run) {
+        keep_with(extents, table, run, &[], false, belief(0));
+    }
+
+    fn keep_with(
+        extents: &mut Extents,
+        table: &str,
+        run: Run,
+        infos: &[&str],
+        anew: bool,
+        belief: Belief,
+    ) {
+        let response = response(3, run, infos);
+        let reading = Reading::of(&response, grid(), run).unwrap();
+        extents.keep(&table.into(), &reading, run, anew, belief);
+        check(extents);
+    }
+
+    /// The invariants, told from everything there is.
+    fn check(extents: &Extents) {
+        let mut bytes = 0;
+        let mut listed = 0;
+        for (key, table) in &extents.tables {
+            bytes += table_bytes(key) + table.names.bytes();
+            let mut last = i64::MIN;
+            for (first, extent) in &table.extents {
+                let run = extent.block.run();
+                assert!(*first == run.first && run.first > last, "disjoint");
+                assert!(run.len() as i64 <= EXTENT_POINTS_MAX);
+                assert_eq!(extent.bytes, extent.block.byte_size());
+                assert_eq!(extents.order[&extent.id], (key.clone(), *first));
+                (last, bytes, listed) = (run.last, bytes + extent.bytes, listed + 1);
+            }
+            assert!(!table.extents.is_empty());
+        }
+        assert_eq!((bytes, listed), (extents.bytes, extents.order.len()));
+        assert!(extents.bytes <= extents.bytes_max);
+    }
+
+    fn runs(extents: &Extents, table: &str) -> Vec<(i64, i64)> {
+        let table = extents.tables.get(table);
+        let runs = table.into_iter().flat_map(|table| table.extents.values());
+        let runs = runs.map(|extent| extent.block.run());
+        runs.map(|run| (run.first, run.last)).collect()
+    }
+
+    #[test]
+    fn small_extents_that_adjoin_are_one_and_large_ones_are_packed() {
+        let mut extents = Extents::new(1 << 20);
+        keep(&mut extents, "t", run(0, 9));
+        keep(&mut extents, "t", run(20, 29));
+        assert_eq!(runs(&extents, "t"), [(0, 9), (20, 29)]);
+        keep(&mut extents, "t", run(10, 19));
+        assert_eq!(runs(&extents, "t"), [(0, 29)]);
+        keep(&mut extents, "t", run(0, 254));
+        let is_packed = |extents: &Extents| extents.tables["t"].extents[&0].block.is_packed();
+        assert!(!is_packed(&extents));
+        keep(&mut extents, "t", run(255, 255));
+        assert!(is_packed(&extents));
+        keep(&mut extents, "t", run(250, 1_300));
+        assert_eq!(
+            runs(&extents, "t"),
+            [(0, 255), (256, 603), (604, 951), (952, 1_300)]
+        );
+    }
+
+    #[test]
+    fn what_no_longer_grows_is_packed_and_grows_on_when_it_does() {
+        let mut extents = Extents::new(1 << 20);
+        keep(&mut extents, "t", run(0, 9));
+        for packed in [false, true] {
+            extents.cleanup(belief(1));
+            check(&extents);
+            assert_eq!(extents.tables["t"].extents[&0].block.is_packed(), packed);
+        }
+        keep(&mut extents, "t", run(10, 11));
+        assert_eq!(runs(&extents, "t"), [(0, 11)]);
+        let known = extents.known("t", run(3, 10), belief(1));
+        let mut said = vec![];
+        known[0]
+            .block
+            .floats(1, run(3, 10), &mut vec![], |point, value| {
+                said.push((point, value))
+            });
+        assert_eq!(
+            said,
+            (3..=10)
+                .map(|point| (point, point as f64))
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn what_differs_in_infos_or_clocks_is_not_joined() {
+        let mut extents = Extents::new(1 << 20);
+        keep_with(&mut extents, "t", run(0, 9), &["a"], false, belief(0));
+        keep_with(&mut extents, "t", run(10, 19), &["b"], false, belief(0));
+        let mut stepped = belief(5_000);
+        stepped.now.wall = UnixMillis(7_001);
+        keep_with(&mut extents, "t", run(20, 29), &["b"], false, stepped);
+        assert_eq!(runs(&extents, "t"), [(0, 9), (10, 19), (20, 29)]);
+        stepped.now.wall = UnixMillis(7_000);
+        keep_with(&mut extents, "u", run(0, 9), &[], false, belief(0));
+        keep_with(&mut extents, "u", run(10, 19), &[], false, stepped);
+        assert_eq!(runs(&extents, "u"), [(0, 19)]);
+        assert_eq!(
+            extents.known("u", run(0, 0), belief(0))[0].received,
+            Now::ZERO
+        );
+    }
+
+    #[test]
+    fn an_extent_is_believed_up_to_its_last_tick_and_while_the_clocks_agree() {
+        let mut extents = Extents::new(1 << 20);
+        keep(&mut extents, "t", run(0, 9));
+        assert_eq!(extents.known("t", run(0, 9), belief(3_599_999)).len(), 1);
+        let mut back = belief(10_000);
+        back.now.wall = UnixMillis(8_000);
+        assert!(back.holds(Now::ZERO));
+        back.now.wall = UnixMillis(7_999);
+        assert!(!back.holds(Now::ZERO));
+        assert!(extents.known("t", run(0, 9), belief(3_600_000)).is_empty());
+        check(&extents);
+        assert_eq!((extents.bytes(), extents.tables.len()), (0, 0));
+    }
+
+    #[test]
+    fn anew_replaces_and_otherwise_only_what_was_not_known_is_added() {
+        let mut extents = Extents::new(1 << 20);
+        keep(&mut extents, "t", run(10, 19));
+        keep_with(&mut extents, "t", run(0, 29), &["x"], false, belief(7));
+        assert_eq!(runs(&extents, "t"), [(0, 9), (10, 19), (20, 29)]);
+        keep_with(&mut extents, "t", run(5, 14), &["y"], true, belief(7));
+        assert_eq!(runs(&extents, "t"), [(0, 4), (5, 14), (15, 19), (20, 29)]);
+    }
+
+    #[test]
+    fn what_is_read_survives_a_scan() {
+        let mut extents = Extents::new(20_000);
+        keep(&mut extents, "hot", run(0, 99));
+        for scanned in 0..100 {
+            assert_eq!(
+                extents.known("hot", run(0, 0), belief(0)).len(),
+                1,
+                "evicted by {scanned}"
+            );
+            keep(&mut extents, &format!("{scanned}"), run(0, 99));
+        }
+        assert!(extents.evictions() > 90);
+        extents.resize(0);
+        check(&extents);
+        assert_eq!(extents.holding(), Holding::default());
+        keep(&mut extents, "t", run(0, 9));
+        assert_eq!(extents.bytes(), 0);
+    }
+
+    #[test]
+    fn tables_are_forgotten_by_key() {
+        let mut extents = Extents::new(1 << 20);
+        keep(&mut extents, "a", run(0, 9));
+        keep(&mut extents, "b", run(0, 9));
+        extents.forget(|key| key == "a");
+        check(&extents);
+        assert_eq!(
+            (runs(&extents, "a"), runs(&extents, "b")),
+            (vec![], vec![(0, 9)])
+        );
+        assert_eq!(
+            extents.holding_of("b").unwrap(),
+            Holding {
+                extents: 1,
+                points: 10,
+                samples: 30
+            }
+        );
+    }
 }
