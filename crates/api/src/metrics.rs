@@ -199,7 +199,7 @@ fn plain(text: &mut TextWriter<'_>, collector: &Collector) {
         (
             "tidegate_cache_limit_bytes",
             Gauge,
-            "What they may weigh.",
+            "What they and the extents may weigh.",
             stats.cache_bytes_max as f64,
         ),
         (
@@ -207,6 +207,30 @@ fn plain(text: &mut TextWriter<'_>, collector: &Collector) {
             Counter,
             "Answers dropped to make room.",
             stats.evictions as f64,
+        ),
+        (
+            "tidegate_extents",
+            Gauge,
+            "Extents of ranges kept.",
+            stats.extents as f64,
+        ),
+        (
+            "tidegate_extent_bytes",
+            Gauge,
+            "What they weigh, beside the answers.",
+            stats.extent_bytes as f64,
+        ),
+        (
+            "tidegate_extent_samples",
+            Gauge,
+            "Samples in them.",
+            stats.extent_samples as f64,
+        ),
+        (
+            "tidegate_extent_evictions_total",
+            Counter,
+            "Extents dropped to make room.",
+            stats.extent_evictions as f64,
         ),
         (
             "tidegate_local_series",

@@ -299,6 +299,14 @@ pub(crate) fn explanation(key: &str, explanation: &Explanation) -> HttpResponse 
                 json.key("usable").bool(kept.usable);
             });
         }
+        if let Some(covered) = &explanation.covered {
+            json.key("covered").object(|json| {
+                json.key("extents").count(covered.extents);
+                json.key("points").count(covered.points);
+                json.key("samples").count(covered.samples);
+                json.key("pieces_in_flight").count(covered.pieces_in_flight);
+            });
+        }
         if let Some(refusal) = &explanation.refusal {
             json.key("refusal").string(refusal);
         }

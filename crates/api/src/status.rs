@@ -95,6 +95,10 @@ pub(crate) fn stats(collector: &Collector) -> HttpResponse {
             json.key("bytes").count(stats.cache_bytes);
             json.key("bytes_max").count(stats.cache_bytes_max);
             json.key("evictions").integer(stats.evictions);
+            json.key("extents").count(stats.extents);
+            json.key("extent_bytes").count(stats.extent_bytes);
+            json.key("extent_samples").count(stats.extent_samples);
+            json.key("extent_evictions").integer(stats.extent_evictions);
             json.key("refusals").count(stats.refusals);
             json.key("tracked").count(stats.tracked);
         });
