@@ -9,6 +9,7 @@ mod front;
 mod generated;
 mod hits;
 mod machine;
+mod ranges;
 mod series;
 mod table;
 mod tracked;
@@ -44,6 +45,7 @@ fn run() -> Result<bool> {
             hits::measure(&mut table);
             tracked::measure(&mut table);
             front::measure(&mut table);
+            ranges::measure(&mut table);
         }
         "series" => series::measure(&mut table)?,
         other => bail!("there is no bench {other:?}; there are: core, series"),
