@@ -1,5 +1,6 @@
 //! Requests and responses of the HTTP API, as plain data.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -52,7 +53,7 @@ pub struct HttpResponse {
     /// The body.
     pub body: Vec<u8>,
     /// Whether and for how long it may be given out again to equal requests.
-    pub reuse: Option<Reuse>,
+    pub reuse: Option<Box<Reuse>>,
 }
 
 impl HttpResponse {

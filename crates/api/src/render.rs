@@ -1,5 +1,6 @@
 //! Answers as HTTP: the body as received, and in headers how it was come by.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -29,7 +30,7 @@ pub(crate) fn query(answer: &Answer) -> HttpResponse {
     let tag = entity_tag(&body);
     let response = with_provenance(HttpResponse::json(200, body), answer).with("etag", &tag);
     HttpResponse {
-        reuse: Reuse::of(answer),
+        reuse: Reuse::of(answer).map(Box::new),
         ..response
     }
 }
