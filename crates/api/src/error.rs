@@ -17,9 +17,9 @@ pub(crate) fn response(error: &QueryError) -> HttpResponse {
     match error {
         // What the source said about the query is passed on as it was said.
         QueryError::Upstream { status, body, .. } => HttpResponse::json(*status, body.to_vec()),
-        QueryError::UnknownSource { .. } | QueryError::UnknownTemplate { .. } => {
-            HttpResponse::error(404, "not_found", &message)
-        }
+        QueryError::UnknownSource { .. }
+        | QueryError::UnknownTemplate { .. }
+        | QueryError::NoEndpoint { .. } => HttpResponse::error(404, "not_found", &message),
         QueryError::QueryTooLong { .. } => HttpResponse::error(414, "bad_data", &message),
         QueryError::Bind(_)
         | QueryError::BadRange(_)

@@ -55,7 +55,9 @@ fn blame(error: &QueryError) -> Blame<'_> {
     };
     match error {
         QueryError::UnknownSource { name, .. } => of("unknown-source", Some(name)),
-        QueryError::UnknownTemplate { source, .. } => of("bad-data", Some(source)),
+        QueryError::UnknownTemplate { source, .. } | QueryError::NoEndpoint { source, .. } => {
+            of("bad-data", Some(source))
+        }
         QueryError::Bind(_)
         | QueryError::BadRange(_)
         | QueryError::QueryTooLong { .. }

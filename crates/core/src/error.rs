@@ -31,6 +31,13 @@ pub enum QueryError {
     },
     /// The asker's parameters do not fit the template.
     Bind(BindError),
+    /// The source has no endpoint at this path.
+    NoEndpoint {
+        /// The source that was asked.
+        source: Arc<str>,
+        /// The path below `/api/v1/`.
+        path: String,
+    },
     /// The query is longer than any honest one.
     QueryTooLong {
         /// Its length.
@@ -145,6 +152,7 @@ impl QueryError {
             | Self::BreakerOpen { .. } => true,
             Self::UnknownSource { .. }
             | Self::UnknownTemplate { .. }
+            | Self::NoEndpoint { .. }
             | Self::Bind(_)
             | Self::QueryTooLong { .. }
             | Self::Parse { .. }
@@ -177,6 +185,9 @@ impl fmt::Display for QueryError {
             }
             Self::UnknownTemplate { name, source } => {
                 write!(f, "source {source} has no template {name:?}")
+            }
+            Self::NoEndpoint { source, path } => {
+                write!(f, "source {source} has nothing under /api/v1/{path}")
             }
             Self::Bind(error) => error.fmt(f),
             Self::BadRange(error) => error.fmt(f),
@@ -268,6 +279,7 @@ impl core::error::Error for QueryError {
             Self::Unreachable { error, .. } => Some(error),
             Self::UnknownSource { .. }
             | Self::UnknownTemplate { .. }
+            | Self::NoEndpoint { .. }
             | Self::QueryTooLong { .. }
             | Self::Parse { .. }
             | Self::Unsupported { .. }
@@ -314,6 +326,14 @@ mod tests {
                     source: source.clone(),
                 },
                 "no template \"x\"",
+                false,
+            ),
+            (
+                QueryError::NoEndpoint {
+                    source: source.clone(),
+                    path: "rules".into(),
+                },
+                "prom has nothing under /api/v1/rules",
                 false,
             ),
             (QueryError::Bind(bind), "needs parameter \"p\"", true),

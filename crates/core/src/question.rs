@@ -142,11 +142,7 @@ impl Question {
     /// What the data of its answer is.
     pub(crate) fn shape(&self) -> Shape {
         match &self.subject {
-            Subject::Endpoint { path, .. } if path == "series" => Shape::Series,
-            Subject::Endpoint { path, .. } if path == "labels" || is_label_values(path) => {
-                Shape::Strings
-            }
-            Subject::Endpoint { .. } => Shape::Document,
+            Subject::Endpoint { path, .. } => shape_of(path),
             Subject::Query { .. } | Subject::Target(_) => Shape::Query,
         }
     }
@@ -182,6 +178,14 @@ impl Question {
         let stem = key::stem(&self.key).unwrap_or(&self.key);
         question.key = format!("{stem},@start={start},@end={end}").into();
         question
+    }
+
+    /// The path of its endpoint below `/api/v1/`, where it is not one of the two for queries.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Endpoint { path, .. } => Some(path),
+            Subject::Query { .. } | Subject::Target(_) => None,
+        }
     }
 
     /// The text of its query; empty where it is none.
@@ -466,15 +470,23 @@ impl Questioner<'_> {
 /// Whether an endpoint's answers are worth keeping: they change seldom, and every dashboard asks
 /// for them.
 fn is_kept(path: &str) -> bool {
-    is_label_values(path) || matches!(path, "series" | "labels" | "metadata")
+    label_of(path).is_some() || matches!(path, "series" | "labels" | "metadata")
 }
 
-/// Whether this is `label/<name>/values`.
-fn is_label_values(path: &str) -> bool {
-    let name = path
-        .strip_prefix("label/")
-        .and_then(|rest| rest.strip_suffix("/values"));
-    name.is_some_and(|name| !name.contains('/'))
+/// The name in `label/<name>/values`.
+pub(crate) fn label_of(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("label/")?.strip_suffix("/values")?;
+    (!name.contains('/')).then_some(name)
+}
+
+/// What the data of an endpoint's answer is, by its path below `/api/v1/`.
+pub(crate) fn shape_of(path: &str) -> Shape {
+    match path {
+        "series" => Shape::Series,
+        "labels" => Shape::Strings,
+        _ if label_of(path).is_some() => Shape::Strings,
+        _ => Shape::Document,
+    }
 }
 
 /// The parameters of a kept endpoint in an order of their own, for it heeds none: sorted by name,
@@ -549,8 +561,11 @@ mod tests {
 
     #[test]
     fn values_are_those_of_one_label() {
-        assert!(is_label_values("label/__name__/values"));
-        assert!(!is_label_values("label/a/b/values") && !is_label_values("label/values"));
+        assert_eq!(label_of("label/__name__/values"), Some("__name__"));
+        assert_eq!(
+            [label_of("label/a/b/values"), label_of("label/values")],
+            [None; 2]
+        );
         assert!(is_kept("series") && is_kept("metadata") && !is_kept("rules"));
     }
 

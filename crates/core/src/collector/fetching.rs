@@ -176,9 +176,9 @@ impl Collector {
             Purpose::Probe => understand_probe(source, result),
             Purpose::Answer { question, .. } => match question.target() {
                 Some(_) => understand_text(source, result, now).map(Some),
-                None => understand(source, question.shape(), result).map(Some),
+                None => understand(source, question.shape(), question.endpoint(), result).map(Some),
             },
-            Purpose::Piece(_) => understand(source, Shape::Query, result).map(Some),
+            Purpose::Piece(_) => understand(source, Shape::Query, None, result).map(Some),
         };
         match &outcome {
             Err(QueryError::Unreachable {

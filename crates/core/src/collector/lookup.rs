@@ -11,6 +11,7 @@ use super::ranging::Planned;
 use crate::cache::Entry;
 use crate::config::LOCAL;
 use crate::flight::{Asker, FlightId, Purpose, Stage};
+use crate::local::LocalOptions;
 use crate::question::{Question, Questioner, Subject};
 use crate::source::Source;
 use crate::timers::Timer;
@@ -54,13 +55,10 @@ impl Collector {
                 self.look_up_remote(at, Arc::new(question), ask, now)
             }
             Some((at, SourceKind::Scrape)) => {
-                refuse_beyond_instants(&question, "a source that is scraped when asked")?;
+                refuse_beyond_instants(&question, &self.sources[at].name)?;
                 self.gather_targets(at, &question, ask, now)
             }
-            Some((_, SourceKind::Push)) | None => {
-                refuse_beyond_instants(&question, "samples held here")?;
-                self.look_up_local(&question, now)
-            }
+            Some((_, SourceKind::Push)) | None => self.look_up_local(&question, now),
         }
     }
 
@@ -74,7 +72,23 @@ impl Collector {
 
     fn look_up_local(&mut self, question: &Question, now: Now) -> Result<Lookup, QueryError> {
         let at = question.asked.unwrap_or(now.wall);
-        let said = self.local.query(question.query(), at)?;
+        let said = match &question.subject {
+            Subject::Query { text, range, extra } => {
+                let options = LocalOptions::of(extra)?;
+                match range {
+                    None => self.local.query(text, at, options)?,
+                    Some(range) => self.local.query_range(text, range, options)?,
+                }
+            }
+            Subject::Endpoint { path, params } => {
+                let listed = self.local.list(path, params, at.min(now.wall))?;
+                listed.ok_or_else(|| QueryError::NoEndpoint {
+                    source: self.local_name.clone(),
+                    path: path.clone(),
+                })?
+            }
+            Subject::Target(_) => unreachable!("nothing here has targets"),
+        };
         self.stats.local += 1;
         let age = said
             .newest
@@ -84,7 +98,7 @@ impl Collector {
             .map_or(Freshness::Missing, |_| Thresholds::default().verdict(age));
         Ok(Lookup::Ready(Answer {
             payload: Arc::new(Payload {
-                body: None,
+                body: said.body,
                 response: said.response,
             }),
             source: self.local_name.clone(),
@@ -274,12 +288,20 @@ impl Collector {
     }
 }
 
-fn refuse_beyond_instants(question: &Question, what: &str) -> Result<(), QueryError> {
-    match question.subject {
+/// A source that is scraped when asked knows nothing but its newest samples.
+fn refuse_beyond_instants(question: &Question, source: &Arc<str>) -> Result<(), QueryError> {
+    match &question.subject {
         Subject::Query { range: None, .. } => Ok(()),
-        Subject::Query { .. } | Subject::Endpoint { .. } | Subject::Target(_) => {
+        Subject::Endpoint { path, .. } => Err(QueryError::NoEndpoint {
+            source: source.clone(),
+            path: path.clone(),
+        }),
+        Subject::Query { range: Some(_), .. } | Subject::Target(_) => {
             Err(QueryError::Unsupported {
-                message: format!("{what} can only be asked about an instant"),
+                message: format!(
+                    "source {source} is scraped when asked and has the newest samples only: \
+                     ask about an instant"
+                ),
                 position: 0,
             })
         }

@@ -9,10 +9,12 @@ use tidegate_wire::{
 
 use crate::{Failure, FetchError, Now, Payload, QueryError, Response};
 
-/// Reads a response in Prometheus' envelope, whose data has this shape.
+/// Reads a response in Prometheus' envelope, whose data has this shape. `endpoint` is the path
+/// below `/api/v1/` where that is none of those for queries.
 pub(super) fn understand(
     source: &Arc<str>,
     shape: Shape,
+    endpoint: Option<&str>,
     result: Result<Response, FetchError>,
 ) -> Result<Payload, QueryError> {
     let response = received(source, result)?;
@@ -32,9 +34,18 @@ pub(super) fn understand(
             message: said.error,
             body: response.body.into(),
         }),
-        Err(error) => Err(QueryError::Garbled {
-            source: source.clone(),
-            error,
+        Err(error) => Err(match (error, endpoint) {
+            // Not every backend has every endpoint.
+            (DecodeError::NotAnEnvelope { status: 404 | 405 }, Some(path)) => {
+                QueryError::NoEndpoint {
+                    source: source.clone(),
+                    path: path.into(),
+                }
+            }
+            (error, _) => QueryError::Garbled {
+                source: source.clone(),
+                error,
+            },
         }),
     }
 }
