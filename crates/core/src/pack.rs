@@ -22,6 +22,7 @@ mod record;
 mod testing;
 
 pub use collected::{CollectPlan, CollectedMetrics, CollectedRows, WindowError};
+pub(crate) use combine::documents;
 pub use combine::{Combined, SOURCE_LABEL, combine, combine_as};
 pub use config::{FieldConfig, PackConfig, PackError, RecordConfig};
 pub use field::{Field, MissingReason};

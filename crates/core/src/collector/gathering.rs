@@ -8,10 +8,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use tidegate_wire::{Data, Shape};
+
 use super::Collector;
-use crate::pack::{combine, combine_as};
+use crate::pack::{SOURCE_LABEL, combine, combine_as, documents};
 use crate::promql::{Selector, parse_selector};
-use crate::question::Question;
+use crate::question::{Question, label_of, shape_of};
 use crate::{
     Answer, Ask, AskId, Freshness, Lookup, Now, Output, Payload, Provenance, Query, QueryError,
     Reply, Thresholds,
@@ -44,13 +46,61 @@ struct Part {
 #[derive(Clone, Debug)]
 enum How {
     /// Each series gets its source's name.
-    Sources { key: Arc<str> },
+    Sources {
+        key: Arc<str>,
+        listed: Option<Listed>,
+    },
     /// Each series gets its target's name, and those that the selector does not want go.
     Targets {
         source: Arc<str>,
         key: Arc<str>,
         selector: Selector,
     },
+}
+
+/// A list in which the label that tells sources apart has a place, though no source says so.
+#[derive(Clone, Copy, Debug)]
+enum Listed {
+    /// Of label names: it is one.
+    Names,
+    /// Of its values: the sources are.
+    Sources,
+}
+
+impl Listed {
+    fn of(query: &Query) -> Option<Self> {
+        let Query::Endpoint { path, .. } = query else {
+            return None;
+        };
+        match label_of(path) {
+            Some(SOURCE_LABEL) => Some(Self::Sources),
+            None if path == "labels" => Some(Self::Names),
+            _ => None,
+        }
+    }
+
+    fn complete(self, data: &mut Data, failed: &[(String, QueryError)], names: &[&str]) {
+        let Data::Strings(strings) = data else {
+            return;
+        };
+        match self {
+            Self::Names if strings.is_empty() => {}
+            Self::Names => {
+                strings.push(SOURCE_LABEL.into());
+                strings.sort();
+                strings.dedup();
+            }
+            Self::Sources => {
+                let answered = |name: &&&str| failed.iter().all(|(source, _)| source != **name);
+                *strings = names
+                    .iter()
+                    .filter(answered)
+                    .map(|&name| name.into())
+                    .collect();
+                strings.sort();
+            }
+        }
+    }
 }
 
 /// All asks with parts.
@@ -78,6 +128,11 @@ impl Collector {
                 ),
             });
         }
+        if let Query::Endpoint { path, .. } = &ask.query
+            && shape_of(path) == Shape::Document
+        {
+            return Err(documents());
+        }
         // A name that does not exist is the asker's mistake; a source that fails is not. Nothing
         // may be on its way when the ask is refused.
         for name in names {
@@ -95,7 +150,8 @@ impl Collector {
         // Each part has its own key; the whole is not kept and needs one for people only.
         let named: Vec<&str> = lookups.iter().map(|(name, ..)| &**name).collect();
         let key = named.join("+").into();
-        self.gather(lookups, ask, How::Sources { key }, now)
+        let listed = Listed::of(&ask.query);
+        self.gather(lookups, ask, How::Sources { key, listed }, now)
     }
 
     /// By which an answer of this source to this ask is judged.
@@ -161,7 +217,7 @@ impl Collector {
         let mut gathering = Gathering {
             parts: Vec::with_capacity(lookups.len()),
             missing: 0,
-            ages: ask.time.is_none(),
+            ages: ask.time.is_none() && ask.range.is_none(),
             how,
         };
         let mut awaited = Vec::new();
@@ -253,7 +309,13 @@ impl Gathering {
         let reason = good().find_map(|answer| answer.reason.clone());
         let names: Vec<&str> = parts.iter().map(|(name, _)| name.as_str()).collect();
         let (combined, source, key) = match self.how {
-            How::Sources { key } => (combine(&parts)?, names.join(",").into(), key),
+            How::Sources { key, listed } => {
+                let mut combined = combine(&parts)?;
+                if let Some(listed) = listed {
+                    listed.complete(&mut combined.response.data, &combined.failed, &names);
+                }
+                (combined, names.join(",").into(), key)
+            }
             How::Targets {
                 source,
                 key,

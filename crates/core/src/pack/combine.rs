@@ -49,13 +49,14 @@ pub struct Combined {
 /// label `source` that a series has already is kept as `exported_source` (with as many `exported_`
 /// as it takes to be new). A series that comes twice, be it so sent or by such a renaming, counts
 /// once, the first, with a warning. Scalars become a vector with one series for each source, which
-/// has no other label. Native histograms and NaN pass unchanged. An empty answer adds nothing, and
+/// has no other label. Lists of strings become one, sorted, each string once; label sets are told
+/// apart as series are. Native histograms and NaN pass unchanged. An empty answer adds nothing, and
 /// does not make the others less fresh.
 ///
 /// # Errors
 /// Where every source failed, the error of the first by name. [`QueryError::BadParameter`] for no
-/// source, too many, or one named twice; [`QueryError::Unmergeable`] for strings, which cannot
-/// carry a label, for answers of different types, and for an answer too large.
+/// source, too many, or one named twice; [`QueryError::Unmergeable`] for a string, which cannot
+/// carry a label, for a document, for answers of different types, and for an answer too large.
 pub fn combine(results: &[(String, Result<Answer, QueryError>)]) -> Result<Combined, QueryError> {
     combine_as(SOURCE_LABEL, results)
 }
@@ -167,13 +168,11 @@ fn result_type(good: &[(&str, &Answer)]) -> Result<&'static str, QueryError> {
         }
     }
     match expected {
-        "vector" | "matrix" | "scalar" => Ok(expected),
+        "vector" | "matrix" | "scalar" | "series" | "strings" => Ok(expected),
         "string" => Err(unsupported(
             "strings of several sources cannot be merged: ask one source".into(),
         )),
-        other => Err(unsupported(format!(
-            "{other} of several sources cannot be merged: ask one source"
-        ))),
+        _ => Err(documents()),
     }
 }
 
@@ -181,21 +180,28 @@ const fn unsupported(message: String) -> QueryError {
     QueryError::Unmergeable { message }
 }
 
+/// What is said where several sources answer with a document each.
+pub(crate) fn documents() -> QueryError {
+    unsupported("what several sources say here cannot be merged: ask one source".into())
+}
+
 struct Merge {
     label: &'static str,
     columns: ColumnsBuilder,
+    strings: BTreeSet<String>,
     label_bytes: usize,
-    matrix: bool,
+    result_type: &'static str,
     response: QueryResponse,
 }
 
 impl Merge {
-    fn new(label: &'static str, result_type: &str) -> Self {
+    fn new(label: &'static str, result_type: &'static str) -> Self {
         Self {
             label,
             columns: ColumnsBuilder::new(),
+            strings: BTreeSet::new(),
             label_bytes: 0,
-            matrix: result_type == "matrix",
+            result_type,
             response: QueryResponse::new(Data::Vector(ColumnsBuilder::new().finish())),
         }
     }
@@ -213,7 +219,10 @@ impl Merge {
                 .push(format!("{source}: answered from memory: {reason}"));
         }
         match &response.data {
-            Data::Vector(columns) | Data::Matrix(columns) => self.add_series(source, columns)?,
+            Data::Vector(columns) | Data::Matrix(columns) | Data::Series(columns) => {
+                self.add_series(source, columns)?;
+            }
+            Data::Strings(strings) => self.add_strings(strings)?,
             Data::Scalar {
                 timestamp_ms,
                 value,
@@ -221,7 +230,16 @@ impl Merge {
                 self.begin(&[(self.label.into(), source)])?;
                 self.columns.sample(*timestamp_ms, *value);
             }
-            Data::String { .. } | Data::Strings(_) | Data::Series(_) | Data::Document => {}
+            Data::String { .. } | Data::Document => {}
+        }
+        Ok(())
+    }
+
+    fn add_strings(&mut self, strings: &[String]) -> Result<(), QueryError> {
+        for string in strings {
+            if self.strings.insert(string.clone()) {
+                self.weigh(string.len())?;
+            }
         }
         Ok(())
     }
@@ -258,12 +276,7 @@ impl Merge {
 
     fn begin(&mut self, labels: &[(Cow<'_, str>, &str)]) -> Result<(), QueryError> {
         let bytes = labels.iter().map(|(name, value)| name.len() + value.len());
-        self.label_bytes += bytes.sum::<usize>();
-        if self.label_bytes > LABEL_BYTES_MAX {
-            return Err(unsupported(format!(
-                "the labels of all sources' answers weigh more than {LABEL_BYTES_MAX} bytes: select fewer series"
-            )));
-        }
+        self.weigh(bytes.sum())?;
         self.columns.begin_series();
         for (name, value) in labels {
             self.columns.label(name, value);
@@ -271,13 +284,24 @@ impl Merge {
         Ok(())
     }
 
+    fn weigh(&mut self, bytes: usize) -> Result<(), QueryError> {
+        self.label_bytes += bytes;
+        if self.label_bytes > LABEL_BYTES_MAX {
+            return Err(unsupported(format!(
+                "the labels of all sources' answers weigh more than {LABEL_BYTES_MAX} bytes: select fewer series"
+            )));
+        }
+        Ok(())
+    }
+
     fn finish(self) -> QueryResponse {
         let columns = self.columns.finish();
         QueryResponse {
-            data: if self.matrix {
-                Data::Matrix(columns)
-            } else {
-                Data::Vector(columns)
+            data: match self.result_type {
+                "matrix" => Data::Matrix(columns),
+                "series" => Data::Series(columns),
+                "strings" => Data::Strings(self.strings.into_iter().collect()),
+                _ => Data::Vector(columns),
             },
             ..self.response
         }

@@ -63,7 +63,7 @@ pub fn parse_api_duration_ns(text: &str) -> Result<i64, NumberError> {
         return parse_duration_ms(text).map(|ms| ms * 1_000_000);
     };
     let nanos = seconds * 1e9;
-    if nanos.abs() > i64::MAX as f64 {
+    if nanos.abs() >= i64::MAX as f64 {
         return Err(NumberError::new(text, "a duration in seconds"));
     }
     Ok(nanos as i64)
