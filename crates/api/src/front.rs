@@ -10,7 +10,7 @@ use tidegate_core::{
 };
 
 use crate::batch::{Batch, BatchView};
-use crate::params::{Params, apply_cache_control, invalid};
+use crate::params::{self, Params, apply_cache_control, invalid};
 use crate::route::{Endpoint, Route, route};
 use crate::tag::unless_known;
 use crate::{
@@ -190,7 +190,8 @@ impl Front {
                 self.http_ask(id, ask, &route, request, View::Query { head }, now)
             }
             Endpoint::Collect { template } => {
-                let ask = Ask::template(template, Params::of(&route, request)?.values());
+                let values = Params::of(&route, request)?.values();
+                let ask = self.template_ask(template, &route, values)?;
                 let view = View::Collect {
                     template: template.clone(),
                     head,
@@ -200,7 +201,7 @@ impl Front {
             Endpoint::CollectMany { templates } => {
                 let params = Params::of(&route, request)?.values();
                 self.refuse_unknown(&route)?;
-                let asks = self.template_asks(templates.as_deref(), &route, &params);
+                let asks = self.template_asks(templates.as_deref(), &route, &params)?;
                 self.http_batch(id, asks, BatchView::Templates, &route, request, now);
                 Ok(())
             }
@@ -279,27 +280,45 @@ impl Front {
         }
     }
 
+    /// Asks for this template, over a range if there is one among the values.
+    fn template_ask(
+        &self,
+        template: &str,
+        route: &Route,
+        values: BTreeMap<String, String>,
+    ) -> Result<Ask, HttpResponse> {
+        let default = [String::from(&**self.collector.default_source())];
+        let sources = match &route.sources[..] {
+            [] => &default[..],
+            named => named,
+        };
+        // A value that any of the sources takes for the template's is none of the range.
+        let own = |name: &str| {
+            sources.iter().any(|source| {
+                let mut templates = self.collector.templates(source);
+                let found = templates.find(|known| known.config().name == template);
+                found.is_some_and(|found| found.params().any(|param| param == name))
+            })
+        };
+        params::template_ask(template, values, own)
+    }
+
     /// Asks for these templates, or for all that the source has.
     fn template_asks(
         &self,
         templates: Option<&[String]>,
         route: &Route,
         params: &BTreeMap<String, String>,
-    ) -> Vec<Ask> {
-        let asks = |names: Vec<String>| {
-            let ask = |name| Ask::template(name, params.clone());
-            names.into_iter().map(ask).collect()
+    ) -> Result<Vec<Ask>, HttpResponse> {
+        let mut names = match (templates, &route.sources[..]) {
+            (Some(names), _) => names.to_vec(),
+            (None, []) => self.template_names(self.collector.default_source()),
+            (None, [source, ..]) => self.template_names(source),
         };
-        match (templates, &route.sources[..]) {
-            (Some(names), _) => {
-                let mut names = names.to_vec();
-                let mut seen = BTreeSet::new();
-                names.retain(|name| seen.insert(name.clone()));
-                asks(names)
-            }
-            (None, []) => asks(self.template_names(self.collector.default_source())),
-            (None, [source, ..]) => asks(self.template_names(source)),
-        }
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        let ask = |name: &String| self.template_ask(name, route, params.clone());
+        names.iter().map(ask).collect()
     }
 
     fn template_names(&self, source: &str) -> Vec<String> {

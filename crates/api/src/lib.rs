@@ -7,8 +7,13 @@
 //! | path | method | answer |
 //! |---|---|---|
 //! | `/api/v1/query` | GET, POST | an instant query, in Prometheus' envelope |
-//! | `/api/v1/status/buildinfo` | GET | which Tidegate this is, in Prometheus' envelope |
-//! | `/v1/collect/<template>` | GET | a template's answer with its freshness; parameters are the template's |
+//! | `/api/v1/query_range` | GET, POST | a query at every step of a range |
+//! | `/api/v1/series`, `/api/v1/labels` | GET, POST | label sets, label names |
+//! | `/api/v1/label/<name>/values`, `/api/v1/metadata` | GET | a label's values, what metrics are |
+//! | `/api/v1/query_exemplars`, `/api/v1/format_query`, `/api/v1/parse_query` | GET, POST | what the source says now |
+//! | `/api/v1/status/buildinfo` | GET | the Prometheus this stands in for, and which Tidegate it is |
+//! | `/api/v1/…` | GET | what the source says now, where that only reads; what writes is refused |
+//! | `/v1/collect/<template>` | GET | a template's answer with its freshness; parameters are the template's, and `start`, `end` and `step` of a range where it has none of these names |
 //! | `/v1/collect/<template>,<template>` | GET | several templates with one set of parameters, each answered by itself |
 //! | `/v1/collect` | GET | all templates of the source |
 //! | `/v1/packs/<pack>/<record>` | GET | a pack's record: rows of fields, each present or missing with its reason |
@@ -27,7 +32,17 @@
 //!
 //! Queries, templates and records ask the default source, or the source `<name>` under
 //! `/source/<name>`, or several at once under `/source/<name>,<name>`, their series told apart by
-//! a label `source`.
+//! a label `source`; lists of strings become one, and other documents cannot be put together.
+//! Sources without a Prometheus behind them answer selectors: Tidegate's own series also over a
+//! range, and with lists; targets that are scraped, about now. Answers to queries, lists and
+//! metadata are kept, whatever the order of their parameters; other documents are fetched anew
+//! each time, once for all who ask at the same time.
+//!
+//! Parameters are checked before anything is fetched, by the rules and in the words of
+//! Prometheus; `limit` and `lookback_delta` by those of Prometheus 3, which older ones do not read.
+//! `timeout`, `limit`, `lookback_delta` and `stats` are passed on and make a question of their own,
+//! and nobody waits longer than the timeout.
+//!
 //! `HEAD` works wherever `GET` does. How fresh an answer must be is said by `Cache-Control`:
 //! `max-age=<seconds>` is the oldest data that will do, `no-cache` asks for new data, `max-stale`
 //! takes data past its ttl at once while new data is fetched, `max-stale=<seconds>` data past its

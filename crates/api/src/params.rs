@@ -60,19 +60,7 @@ impl Params {
     pub(crate) fn range_ask(&self) -> Result<Ask, HttpResponse> {
         let mut ask = Ask::promql(self.first("query").unwrap_or_default());
         self.check_limit()?;
-        let start = self.time("start")?;
-        let end = self.time("end")?;
-        if end < start {
-            return Err(bad_range(RangeError::EndBeforeStart));
-        }
-        let step = self.first("step").unwrap_or_default();
-        let step_ns = duration_ns(step).map_err(invalid("step"))?;
-        let range = Range {
-            start,
-            end,
-            step: Duration::from_nanos(u64::try_from(step_ns).unwrap_or_default()),
-        };
-        range.check().map_err(bad_range)?;
+        let range = range(|name| self.first(name))?;
         ask.range = Some(range);
         self.query_options(&mut ask)?;
         Ok(ask)
@@ -82,8 +70,12 @@ impl Params {
     fn query_options(&self, ask: &mut Ask) -> Result<(), HttpResponse> {
         if let Some(timeout) = self.given("timeout") {
             let ns = duration_ns(timeout).map_err(invalid("timeout"))?;
-            // One that is over before it begins is as short as can be.
-            ask.timeout = Some(Duration::from_nanos(u64::try_from(ns).unwrap_or_default()));
+            let ns = u64::try_from(ns).unwrap_or_default();
+            if ns == 0 {
+                let message = "query timed out in query execution";
+                return Err(HttpResponse::error(503, "timeout", message));
+            }
+            ask.timeout = Some(Duration::from_nanos(ns));
         }
         if let Some(delta) = self.given("lookback_delta") {
             duration_ns(delta).map_err(|why| {
@@ -111,9 +103,16 @@ impl Params {
                 self.check_window()?;
             }
             "labels" => self.check_window()?,
-            "metadata" => {
+            "query_exemplars" => {
+                let (start, end) = (self.time_or_none("start")?, self.time_or_none("end")?);
+                if start.zip(end).is_some_and(|(start, end)| end < start) {
+                    let message = "end timestamp must not be before start timestamp";
+                    return Err(HttpResponse::error(400, "bad_data", message));
+                }
+            }
+            "metadata" | "targets/metadata" => {
                 for name in ["limit", "limit_per_metric"] {
-                    if self.given(name).is_some_and(|limit| !is_whole(limit)) {
+                    if self.given(name).is_some_and(|limit| atoi(limit).is_err()) {
                         let message = format!("{name} must be a number");
                         return Err(HttpResponse::error(400, "bad_data", &message));
                     }
@@ -137,21 +136,13 @@ impl Params {
         let Some(limit) = self.given("limit") else {
             return Ok(());
         };
-        if !is_whole(limit) {
-            return Err(invalid("limit")(format!(
-                "strconv.Atoi: parsing {limit:?}: invalid syntax"
-            )));
-        }
-        if limit.starts_with('-') && limit.bytes().any(|byte| matches!(byte, b'1'..=b'9')) {
+        let limit = atoi(limit)
+            .map_err(|why| format!("strconv.Atoi: parsing {limit:?}: {why}"))
+            .map_err(invalid("limit"))?;
+        if limit < 0 {
             return Err(invalid("limit")("limit must be non-negative".into()));
         }
         Ok(())
-    }
-
-    /// A time that must be there.
-    fn time(&self, name: &'static str) -> Result<UnixMillis, HttpResponse> {
-        let text = self.first(name).unwrap_or_default();
-        timestamp(text).map_err(invalid(name))
     }
 
     /// A time that may be left out.
@@ -222,6 +213,43 @@ fn decode(form: &[u8]) -> Result<Vec<(String, String)>, HttpResponse> {
     decode_form(form).map_err(|error| HttpResponse::error(400, "bad_data", &format!("{error}")))
 }
 
+/// An ask for a template. `start`, `end` and `step` make it one over a range, unless one of them
+/// is a parameter of the template's own.
+pub(crate) fn template_ask(
+    template: &str,
+    mut values: BTreeMap<String, String>,
+    own: impl Fn(&str) -> bool,
+) -> Result<Ask, HttpResponse> {
+    const OF_RANGE: [&str; 3] = ["start", "end", "step"];
+    let is_range = OF_RANGE.iter().any(|name| values.contains_key(*name));
+    if !is_range || OF_RANGE.iter().any(|name| own(name)) {
+        return Ok(Ask::template(template, values));
+    }
+    let range = range(|name| values.get(name).map(String::as_str))?;
+    // A metric takes any other parameter for a label.
+    values.retain(|name, _| !OF_RANGE.contains(&name.as_str()));
+    Ok(Ask::template(template, values).over(range))
+}
+
+/// The range that `start`, `end` and `step` say, checked in the order Prometheus does.
+fn range<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<Range, HttpResponse> {
+    let time =
+        |name: &'static str| timestamp(value(name).unwrap_or_default()).map_err(invalid(name));
+    let start = time("start")?;
+    let end = time("end")?;
+    if end < start {
+        return Err(bad_range(RangeError::EndBeforeStart));
+    }
+    let step_ns = duration_ns(value("step").unwrap_or_default()).map_err(invalid("step"))?;
+    let range = Range {
+        start,
+        end,
+        step: Duration::from_nanos(u64::try_from(step_ns).unwrap_or_default()),
+    };
+    range.check().map_err(bad_range)?;
+    Ok(range)
+}
+
 fn timestamp(text: &str) -> Result<UnixMillis, String> {
     parse_timestamp_ms(text)
         .map(UnixMillis)
@@ -239,12 +267,13 @@ fn duration_ns(text: &str) -> Result<i64, String> {
     })
 }
 
-/// Whether Go's `Atoi` takes it.
-fn is_whole(text: &str) -> bool {
+/// As Go's `Atoi` reads it on 64 bits.
+fn atoi(text: &str) -> Result<i64, &'static str> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    !digits.is_empty()
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-        && text.parse::<i64>().is_ok()
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("invalid syntax");
+    }
+    text.parse().map_err(|_| "value out of range")
 }
 
 fn bad_range(error: RangeError) -> HttpResponse {

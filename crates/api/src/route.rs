@@ -285,9 +285,11 @@ mod tests {
 
     #[test]
     fn what_only_reads_is_passed_on_and_what_writes_is_refused() {
-        let path = |target| match at("GET", target).unwrap().endpoint {
-            Endpoint::Other { path } => path,
-            other => panic!("{other:?}"),
+        let path = |target| {
+            let Endpoint::Other { path } = at("GET", target).unwrap().endpoint else {
+                panic!("{target}")
+            };
+            path
         };
         assert_eq!(path("/api/v1/rules?type=alert"), "rules");
         assert_eq!(path("/source/a/api/v1/status/tsdb"), "status/tsdb");

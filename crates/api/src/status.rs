@@ -7,13 +7,19 @@ use tidegate_wire::json::Writer;
 
 use crate::HttpResponse;
 
-/// `/api/v1/status/buildinfo`, with the fields Prometheus has; what does not apply is empty.
+/// The oldest Prometheus whose API is served here whole. Grafana takes the version for that of a
+/// Prometheus, and below 2.24 asks for all series where a list of label values would do.
+const PROMETHEUS_VERSION: &str = "2.42.0";
+
+/// `/api/v1/status/buildinfo`, with the fields Prometheus has; what does not apply is empty, and
+/// the revision is Tidegate's version.
 pub(crate) fn buildinfo(version: &str) -> HttpResponse {
     document(|json| {
         json.key("status").string("success");
         json.key("data").object(|json| {
-            json.key("version").string(version);
-            for field in ["revision", "branch", "buildUser", "buildDate", "goVersion"] {
+            json.key("version").string(PROMETHEUS_VERSION);
+            json.key("revision").string(version);
+            for field in ["branch", "buildUser", "buildDate", "goVersion"] {
                 json.key(field).string("");
             }
             json.key("application").string("tidegate");
