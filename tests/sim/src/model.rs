@@ -16,10 +16,12 @@ use crate::server::{Delivery, Meaning};
 
 mod answers;
 mod fetches;
+mod hits;
 mod key;
 mod steady;
 mod upstream;
 
+pub use hits::Stay;
 use key::{Flight, Known};
 pub use key::{Topic, What};
 use upstream::{Upstream, Verdict};
@@ -58,6 +60,8 @@ pub enum Call {
     Invalidate,
     /// It changes a catalog, which may not need the time.
     Catalog,
+    /// It reads memory, which needs no time where nothing is kept.
+    Hit,
     /// Anything else.
     Other,
 }
@@ -286,7 +290,7 @@ impl Model {
             let upstream = self.upstreams.get(&known.topic.source);
             let is_off = upstream.is_none_or(|u| u.settings.fetch_interval.is_zero());
             if !config.cache.enabled {
-                known.kept = None;
+                known.drop_kept();
             }
             if is_off || !config.cache.enabled {
                 known.last_read = None;

@@ -73,6 +73,8 @@ pub enum Act {
     Crowd,
     /// Several sources are asked at once.
     AskSeveral,
+    /// Memory is read by key, or by a handle.
+    Hit,
     /// Somebody leaves.
     Abandon,
     /// Answers are forgotten.
@@ -100,10 +102,11 @@ pub enum Act {
 }
 
 /// All acts, in order, with how likely they are before the seed has its way.
-pub const ACTS: [(Act, u64); 15] = [
+pub const ACTS: [(Act, u64); 16] = [
     (Act::Ask, 60),
     (Act::Crowd, 3),
     (Act::AskSeveral, 4),
+    (Act::Hit, 12),
     (Act::Abandon, 8),
     (Act::Invalidate, 4),
     (Act::Untrack, 4),
@@ -332,6 +335,7 @@ impl Act {
             Self::Ask => "act: ask",
             Self::Crowd => "act: crowd",
             Self::AskSeveral => "act: ask several",
+            Self::Hit => "act: hit",
             Self::Abandon => "act: abandon",
             Self::Invalidate => "act: invalidate",
             Self::Untrack => "act: untrack",

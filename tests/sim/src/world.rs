@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
-use tidegate_core::{Collector, Fetch, FetchId, Instant, Now, Output, Random, UnixMillis};
+use tidegate_core::{Collector, Fetch, FetchId, Handle, Instant, Now, Output, Random, UnixMillis};
 
 use crate::marks::Marks;
-use crate::model::{Call, Check, Model, Violation};
+use crate::model::{Call, Check, Model, Stay, Violation};
 use crate::profile::{Act, Profile, chance, pick, weighted};
 use crate::server::{self, Delivery, Server};
 use crate::truth::Truth;
@@ -69,6 +69,7 @@ pub struct World {
     wakes: u64,
     template_version: u64,
     answered: Vec<FetchId>,
+    handles: Vec<(Handle, Stay)>,
     cancelled: BTreeSet<FetchId>,
     trace: bool,
 }
@@ -100,6 +101,7 @@ impl World {
             wakes: 0,
             template_version: 0,
             answered: Vec::new(),
+            handles: Vec::new(),
             cancelled: BTreeSet::new(),
             trace,
             profile,

@@ -9,7 +9,7 @@ use tidegate_sim::{Campaign, Told};
 const SEEDS: u64 = 2_000;
 
 /// What else must have happened, or the runs prove little.
-const MARKS: [&str; 38] = [
+const MARKS: [&str; 41] = [
     "answer delivered",
     "answer kept",
     "answer-ageing",
@@ -28,6 +28,9 @@ const MARKS: [&str; 38] = [
     "fetched behind a stale answer",
     "fetched older than asked for",
     "hit",
+    "hit by handle",
+    "hit by key",
+    "void handle",
     "kept warm",
     "merged answer",
     "miss",

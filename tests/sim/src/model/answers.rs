@@ -428,7 +428,7 @@ impl Model {
     }
 
     /// Answers that were invalidated are served to nobody.
-    fn is_valid(&self, key: &str, evaluated_us: u64) -> Check {
+    pub(super) fn is_valid(&self, key: &str, evaluated_us: u64) -> Check {
         let from = self.known[key].valid_from;
         let valid = from.is_none_or(|from| evaluated_us >= from.as_nanos() / 1_000);
         owed!(
@@ -533,7 +533,7 @@ impl Model {
             asked,
             text: landing.fetch.text.clone(),
         };
-        self.known.get_mut(key).expect("known").kept = Some(kept);
+        self.known.get_mut(key).expect("known").keep(kept, now);
         self.marks.hit("answer kept");
         Ok(())
     }

@@ -151,6 +151,11 @@ impl Kept {
         now.mono.since(self.received.mono) < self.ttl
     }
 
+    /// Whether somebody may still be served from it, so that a cleanup leaves it.
+    fn is_needed(&self, now: Now) -> bool {
+        now.mono.since(self.received.mono) < self.ttl + self.thresholds.unavailable_past
+    }
+
     pub(crate) fn is_usable(&self, now: Now) -> bool {
         now.mono.since(self.received.mono) < self.ttl + self.thresholds.unavailable_past
             && self.age(now) <= self.thresholds.unavailable_past
@@ -178,6 +183,9 @@ pub(crate) struct Flight {
 pub(crate) struct Known {
     pub(crate) topic: Topic,
     pub(crate) kept: Option<Kept>,
+    /// How often it left memory for sure, and how often it may have.
+    pub(crate) left: u64,
+    pub(crate) may_have_left: u64,
     /// Until when a refusal is remembered.
     pub(crate) refused_until: Option<Instant>,
     /// When it was last read, while it is kept warm.
@@ -198,6 +206,8 @@ impl Known {
         Self {
             topic,
             kept: None,
+            left: 0,
+            may_have_left: 0,
             refused_until: None,
             last_read: None,
             valid_from: None,
@@ -209,7 +219,18 @@ impl Known {
     }
 
     pub(crate) fn forget(&mut self) {
-        self.kept = None;
+        self.drop_kept();
         self.refused_until = None;
+    }
+
+    pub(crate) fn drop_kept(&mut self) {
+        self.left += u64::from(self.kept.take().is_some());
+    }
+
+    /// Another answer takes the place of the last one, if that is still in memory.
+    pub(crate) fn keep(&mut self, kept: Kept, now: Now) {
+        let may_be_gone = |kept: &Kept| !kept.is_needed(now);
+        self.may_have_left += u64::from(self.kept.as_ref().is_none_or(may_be_gone));
+        self.kept = Some(kept);
     }
 }

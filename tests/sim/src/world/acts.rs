@@ -29,6 +29,7 @@ impl World {
             }
             Act::Crowd => self.crowd(),
             Act::AskSeveral => self.ask_several(),
+            Act::Hit => self.hit(),
             Act::Abandon => self.abandon(),
             Act::Invalidate => self.invalidate(),
             Act::Untrack => self.untrack(),
@@ -151,6 +152,33 @@ impl World {
             model.asked_several(&ask, &topics, &lookup)
         });
         self.said(&format!("ask {:?} {}", ask.sources, first.key()), &said);
+        checked
+    }
+
+    /// Reads memory by a key, and gets a handle on it; or by a handle from before.
+    fn hit(&mut self) -> Check {
+        let held = self.handles.len() as u64;
+        let by = (held > 0 && chance(60, &mut self.random))
+            .then(|| self.handles[self.random.below(held) as usize].clone());
+        let key = match &by {
+            Some((_, stay)) => stay.key.clone(),
+            None => self.topic().key(),
+        };
+        let mut said = String::new();
+        let mut resolved = None;
+        let checked = self.call(Call::Hit, |collector, model, now| {
+            resolved = collector.resolve(&key).zip(model.stay(&key));
+            let hit = match &by {
+                Some((handle, _)) => collector.hit_by(*handle, now),
+                None => collector.hit(&key, now),
+            };
+            if let Some(hit) = &hit {
+                let _ = write!(said, "{} {:?} {:?}", hit.key(), hit.age(), hit.ttl_left());
+            }
+            model.hit(&key, by.as_ref().map(|(_, stay)| stay), hit.as_ref())
+        });
+        self.said(&format!("hit {key} {}", by.is_some()), &said);
+        self.handles.extend(resolved);
         checked
     }
 
