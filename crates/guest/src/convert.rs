@@ -333,7 +333,7 @@ fn http_response(response: HttpResponse) -> wit::HttpResponse {
         status: response.status,
         headers: response.headers.into_iter().map(header).collect(),
         body: response.body,
-        reuse: response.reuse.map(reuse),
+        reuse: response.reuse.map(|terms| reuse(*terms)),
     }
 }
 
