@@ -98,7 +98,11 @@ fn ours(body: &[u8]) -> Result<Vec<Series>, DecodeError> {
     let response = decode_query_response(200, body, &DecodeLimits::default())?;
     Ok(match response.data {
         Data::Vector(columns) | Data::Matrix(columns) => of_columns(&columns),
-        _ => panic!("only vectors and matrices are generated"),
+        Data::Scalar { .. }
+        | Data::String { .. }
+        | Data::Strings(_)
+        | Data::Series(_)
+        | Data::Document => panic!("only vectors and matrices are generated"),
     })
 }
 

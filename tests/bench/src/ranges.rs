@@ -35,17 +35,16 @@ fn weigh(table: &mut Table) {
     // No answer fits in beside the extents, so what is left is them.
     let mut collector = collector(26 << 20);
     let before = allocations::live_bytes();
-    let mut source = Source::new(SERIES);
+    let source = Source::new(SERIES);
     for first in (0..POINTS).step_by(POINTS_PER_ASK as usize) {
         ask(
             &mut collector,
-            &mut source,
+            &source,
             first,
             first + POINTS_PER_ASK - 1,
             0,
         );
     }
-    drop(source);
     let stats = collector.stats();
     assert_eq!(
         stats.extent_samples as i64,
@@ -80,11 +79,11 @@ fn slide(table: &mut Table) {
     );
     for (what, behind) in [("settled", 600_000), ("live, its tail fetched anew", 0)] {
         let mut collector = collector(64 << 20);
-        let mut source = Source::new(PANEL_SERIES);
+        let source = Source::new(PANEL_SERIES);
         let slid = |nth: u32| i64::from(nth);
         ask(
             &mut collector,
-            &mut source,
+            &source,
             0,
             PANEL_POINTS - 1,
             now_of(PANEL_POINTS - 1, behind),
@@ -94,7 +93,7 @@ fn slide(table: &mut Table) {
             let last = PANEL_POINTS - 1 + slid(nth);
             spent += ask(
                 &mut collector,
-                &mut source,
+                &source,
                 slid(nth),
                 last,
                 now_of(last, behind),
@@ -137,13 +136,7 @@ fn collector(bytes_max: usize) -> Collector {
 
 /// Asks for these points, plays the source, and says how long the collector took. `now_ms` 0 is
 /// long after all of them.
-fn ask(
-    collector: &mut Collector,
-    source: &mut Source,
-    first: i64,
-    last: i64,
-    now_ms: u64,
-) -> Duration {
+fn ask(collector: &mut Collector, source: &Source, first: i64, last: i64, now_ms: u64) -> Duration {
     let origin = at_ms(0).wall.0 - if now_ms == 0 { 2 * POINTS * STEP_MS } else { 0 };
     let origin = origin.div_euclid(STEP_MS) * STEP_MS;
     let range = Range {
@@ -192,7 +185,7 @@ impl Source {
         Self { series }
     }
 
-    fn body(&mut self, form: &str, origin: i64) -> Vec<u8> {
+    fn body(&self, form: &str, origin: i64) -> Vec<u8> {
         use std::io::Write;
         let time = |name: &str| -> f64 {
             let value = form.split('&').find_map(|pair| pair.strip_prefix(name));

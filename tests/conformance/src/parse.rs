@@ -82,7 +82,10 @@ impl Script {
         };
         match clock {
             Some(does) => does.map_err(|message| (0, message)),
-            None => act(verb, words, &block.lines[1..]).map(|act| Does::Act { act, joined }),
+            None => act(verb, words, &block.lines[1..]).map(|act| Does::Act {
+                act: Box::new(act),
+                joined,
+            }),
         }
     }
 

@@ -52,7 +52,7 @@ pub(crate) enum Does {
     /// The wall clock alone steps by this many milliseconds.
     Wall(i64),
     /// Something happens. `joined`: in the same step as the item before.
-    Act { act: Act, joined: bool },
+    Act { act: Box<Act>, joined: bool },
 }
 
 /// What can happen to a collector.
