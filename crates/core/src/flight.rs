@@ -290,6 +290,14 @@ impl Flights {
         }
     }
 
+    /// Until when the most patient of a flight's askers waits.
+    pub(crate) fn patience(&self, id: FlightId) -> Option<Instant> {
+        let Purpose::Answer { askers, .. } = &self.flights.get(&id)?.purpose else {
+            return None;
+        };
+        askers.iter().map(|asker| asker.deadline).max()
+    }
+
     /// Takes those askers out of a flight who wait beyond `now`.
     pub(crate) fn split_off_patient(&mut self, id: FlightId, now: Instant) -> Vec<Asker> {
         let flight = self.flights.get_mut(&id);

@@ -281,7 +281,11 @@ impl Collector {
             self.fetch_failed(at, &error, id, began, now);
         }
         let again = self.again(id, now);
+        let patient = self.patient_parents(id, now);
         self.conclude(id, Err(error.clone()), now);
+        for parent in patient {
+            self.replan(parent, now);
+        }
         if let Some((question, priority, askers)) = again {
             self.begin_again(at, question, priority, askers, &error, now);
         }

@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use tidegate_wire::encode_query_response;
+use tidegate_wire::{Data, QueryResponse, encode_query_response};
 
 use super::Collector;
 use super::fetching::Origin;
@@ -87,7 +87,7 @@ impl Assembly {
             Part::Awaited(_) => panic!("all pieces have landed"),
         });
         let response = assemble(self.window.grid, blocks);
-        let mut body = Vec::new();
+        let mut body = Vec::with_capacity(room(&response));
         encode_query_response(&response, &mut body);
         body.shrink_to_fit();
         Payload {
@@ -352,11 +352,28 @@ impl Collector {
     /// What came in cannot be put together with anything, so the question is asked as it stands.
     fn fetch_whole(&mut self, parent: FlightId, now: Now) {
         self.leave_pieces(parent, now);
-        let Some(flight) = self.flights.flight(parent) else {
+        let patience = self.flights.patience(parent);
+        let Some(flight) = self.flights.flight_mut(parent) else {
             return;
         };
+        flight.deadline = patience.unwrap_or(flight.deadline);
         self.timers.set(flight.deadline, Timer::Flight(parent));
         self.requeue(parent);
+    }
+
+    /// Takes those questions out of a piece that ran out of time somebody still waits for: they are
+    /// planned anew.
+    pub(super) fn patient_parents(&mut self, id: FlightId, now: Now) -> Vec<FlightId> {
+        let Some(piece) = self.flights.piece_mut(id) else {
+            return Vec::new();
+        };
+        let waiting = core::mem::take(&mut piece.waiting);
+        let waits = |parent: &FlightId| self.flights.patience(*parent) > Some(now.mono);
+        let (patient, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(waits);
+        if let Some(piece) = self.flights.piece_mut(id) {
+            piece.waiting = rest;
+        }
+        patient
     }
 
     /// A flight ended or is to wait for something else: its pieces no longer wait for it. One that
@@ -449,4 +466,14 @@ impl Collector {
         let until: Instant = received.mono + self.limits.settled_age_max;
         until.since(now.mono)
     }
+}
+
+/// About what an answer takes as text, so that it is written without moving it about.
+fn room(response: &QueryResponse) -> usize {
+    /// A sample with a value of some digits, and a series with its labels.
+    const BYTES: (usize, usize) = (28, 256);
+    let Data::Matrix(columns) = &response.data else {
+        return 0;
+    };
+    columns.sample_count() * BYTES.0 + columns.len() * BYTES.1
 }

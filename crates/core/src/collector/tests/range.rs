@@ -306,6 +306,45 @@ fn a_piece_that_fails_fails_all_who_need_it() {
 }
 
 #[test]
+fn who_comes_to_a_piece_late_waits_until_their_own_deadline() {
+    let (mut world, truth) = (World::new(), Truth::default());
+    let leader = world.pending(&ask(-HOUR, -HOUR / 2));
+    world.pass(8_000);
+    let late = world.pending(&ask(-HOUR, -HOUR / 2));
+    let other = ask(-HOUR * 3 / 4, -HOUR / 2);
+    let other_late = world.pending(&other);
+    assert_eq!(world.fetches.len(), 1);
+    world.pass(2_000);
+    assert!(world.reply(leader).is_err());
+    assert!(world.replies.is_empty());
+    assert_eq!(asked(&world.fetches[1]), (-HOUR, -HOUR / 2));
+    assert_eq!(world.fetches.len(), 2, "one more fetch for both");
+    world.pass(7_999);
+    world.answer_ranges(1, truth);
+    assert!(world.reply(late).is_ok());
+    let answer = world.reply(other_late).unwrap();
+    assert_eq!(body(&answer), truth.body(other.range.unwrap()));
+    assert_eq!(world.collector.stats().fetches_in_flight, 0);
+}
+
+#[test]
+fn nobody_waits_beyond_their_own_deadline() {
+    let mut world = World::new();
+    let leader = world.pending(&ask(-HOUR, -HOUR / 2));
+    world.pass(5_000);
+    let late = world.pending(&ask(-HOUR, -HOUR / 4));
+    world.pass(5_000);
+    assert!(world.reply(leader).is_err());
+    world.pass(4_999);
+    assert!(world.replies.is_empty());
+    world.pass(1);
+    assert!(world.reply(late).is_err());
+    world.pass(60_000);
+    assert_eq!(world.collector.stats().fetches_in_flight, 0);
+    assert_eq!(world.collector.stats().askers_waiting, 0);
+}
+
+#[test]
 fn an_invalidation_reaches_extents_and_what_is_under_way() {
     let mut world = World::new();
     let (old, new) = (
@@ -590,4 +629,111 @@ proptest! {
         }
         prop_assert!(waiting.is_empty(), "all were answered");
     }
+}
+
+/// What a source says that learns late: about an instant that is not settled yet, when it was asked.
+fn provisional(range: Range, asked_ms: i64) -> Response {
+    let step = usize::try_from(range.step.as_millis()).unwrap();
+    let mut builder = ColumnsBuilder::new();
+    builder.begin_series();
+    for at in (range.start.0..=range.end.0).step_by(step) {
+        let is_settled = at < asked_ms - SETTLE;
+        builder.sample(
+            at,
+            if is_settled {
+                -1.0
+            } else {
+                (asked_ms - WALL) as f64
+            },
+        );
+    }
+    let mut body = Vec::new();
+    let response = QueryResponse::new(Data::Matrix(builder.finish()));
+    encode_query_response(&response, &mut body);
+    Response::new(200, body)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_is_not_settled_is_kept_for_no_longer_than_its_ttl(
+        acts in prop::collection::vec((0u8..10, 0usize..8, 1i64..80, 0i64..40), 1..80),
+        retries_max in 0u32..2,
+    ) {
+        // A ttl from the receipt on, of what was sent at most a timeout before.
+        const KEPT_MS: i64 = 30_000 + 10_000;
+        let mut world = World::with(SourceConfig {
+            retry: RetryConfig { retries_max, ..RetryConfig::default() },
+            ..quiet("prom")
+        });
+        // Fetches under way with when they were sent, and askers with when they came.
+        let mut open: Vec<(usize, i64)> = vec![];
+        let mut waiting: Vec<(AskId, i64, Range)> = vec![];
+        for (act, nth, points, back) in acts {
+            let before = world.fetches.len();
+            match act {
+                0..=3 => {
+                    let end = (world.ms as i64 / STEP - back) * STEP;
+                    let ask = ask(end - (points - 1) * STEP, end);
+                    let asked = world.now().wall.0;
+                    match world.ask(&ask).unwrap() {
+                        Lookup::Ready(answer) => check_ages(&answer, ask.range.unwrap(), asked - KEPT_MS, asked)?,
+                        Lookup::Pending(id) => waiting.push((id, asked, ask.range.unwrap())),
+                    }
+                }
+                4..=7 if !open.is_empty() => {
+                    let (fetch, sent) = open.remove(nth % open.len());
+                    let result = if act == 7 && nth == 0 {
+                        refused()
+                    } else {
+                        Ok(provisional(range_of(&world.fetches[fetch]), sent))
+                    };
+                    world.respond(fetch, result);
+                }
+                8 if nth == 0 => {
+                    let key = "prom/:query=a,@step=15,".into();
+                    world.collector.invalidate(&Invalidation::Prefix(key), world.now());
+                    world.drain();
+                }
+                _ => world.pass(u64::try_from(points).unwrap() * 700),
+            }
+            let sent = world.now().wall.0;
+            open.extend((before..world.fetches.len()).map(|fetch| (fetch, sent)));
+            open.retain(|(fetch, _)| !world.cancelled.contains(&world.fetches[*fetch].id));
+            for (id, result) in world.replies.drain(..).collect::<Vec<_>>() {
+                let at = waiting.iter().position(|(waiting, ..)| *waiting == id);
+                let (_, asked, range) = waiting.remove(at.expect("somebody asked"));
+                if let Ok(answer) = result {
+                    let now = world.now().wall.0;
+                    check_ages(&answer, range, asked - KEPT_MS, now)?;
+                }
+            }
+            prop_assert_eq!(world.collector.stats().fetches_in_flight, open.len());
+        }
+        world.pass(60_000);
+        prop_assert_eq!(world.collector.stats().askers_waiting, 0);
+        prop_assert_eq!(world.collector.stats().fetches_in_flight, 0);
+    }
+}
+
+/// Every point is there, and what was said of it before it was settled was said at `from` or later.
+fn check_ages(answer: &Answer, range: Range, from: i64, now: i64) -> Result<(), TestCaseError> {
+    let Data::Matrix(columns) = &answer.payload.response.data else {
+        return Err(TestCaseError::fail("no matrix"));
+    };
+    let points = (range.end.0 - range.start.0) / STEP + 1;
+    prop_assert_eq!(columns.sample_count() as i64, points);
+    for (at, value) in columns.timestamps_ms().iter().zip(columns.values()) {
+        let said = WALL + *value as i64;
+        let is_final = *value == -1.0 && *at < now - SETTLE;
+        prop_assert!(
+            is_final || said >= from,
+            "{} said {} before {}",
+            at,
+            said,
+            from
+        );
+    }
+    Ok(())
 }
