@@ -64,6 +64,21 @@ pub struct Payload {
     pub response: QueryResponse,
 }
 
+impl Payload {
+    /// Whether the source says that it may be partial: by warnings, or in the envelope, as
+    /// VictoriaMetrics and its kin do.
+    pub(crate) fn is_partial(&self) -> bool {
+        /// The flag stands before the data, right behind the status.
+        const HEAD_BYTES: usize = 128;
+        const FLAG: &[u8] = br#""isPartial":true"#;
+        let head = |body: &Vec<u8>| {
+            let head = &body[..body.len().min(HEAD_BYTES)];
+            head.windows(FLAG.len()).any(|found| found == FLAG)
+        };
+        !self.response.warnings.is_empty() || self.body.as_ref().is_some_and(head)
+    }
+}
+
 /// An answer. Cheap to clone: the data is shared.
 #[derive(Clone, Debug)]
 pub struct Answer {

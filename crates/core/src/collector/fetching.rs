@@ -512,8 +512,8 @@ impl Collector {
         leader: Provenance,
         now: Now,
     ) {
-        // What comes with warnings may be partial, and must not be the last good answer.
-        let partial = !entry.payload.response.warnings.is_empty();
+        // What may be partial must not be the last good answer.
+        let partial = entry.payload.is_partial();
         let keep = keep && self.cache.is_enabled() && !partial;
         let kept = keep && self.cache.fits(&entry);
         let key = &entry.question.key;

@@ -292,7 +292,8 @@ impl Collector {
                 return;
             }
         };
-        let reading = Reading::of(&payload.response, piece.window.grid, piece.window.run);
+        let reading = Reading::of(&payload.response, piece.window.grid, piece.window.run)
+            .filter(|_| !payload.is_partial());
         let is_whole = |assembly: &Assembly| assembly.is_whole(id, piece.window.run);
         let alone = |assemblies: &Assemblies, parent| assemblies.get(parent).is_some_and(is_whole);
         let (alone, sharing): (Vec<_>, Vec<_>) = piece
