@@ -10,8 +10,8 @@ use tidegate_core::{
 /// The wall clock at the origin of the monotonic one.
 const WALL_MS: u64 = 1_700_000_000_000;
 
-/// Prints what the numbers depend on.
-pub(crate) fn describe() {
+/// Prints what the numbers depend on; `beside` are the other programs.
+pub(crate) fn describe(beside: &str) {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
@@ -26,7 +26,7 @@ pub(crate) fn describe() {
         std::env::consts::ARCH,
     );
     println!(
-        "program: tidegate {}, quick_cache 0.7, pco 1.1, times by processor time, one thread",
+        "program: tidegate {}, {beside}, times by processor time, one thread",
         env!("CARGO_PKG_VERSION")
     );
 }

@@ -1,10 +1,12 @@
 //! What Tidegate costs: each row measured in the same run as what it is compared with.
 //!
-//! `cargo xtask bench core` and `bench series` run this, optimised. A row that misses its target says so and the
+//! `cargo xtask bench core` and `bench series` run this, optimised; with the argument `decode` it measures the
+//! decoder, in WebAssembly too if the file of tests/bench/wasm follows. A row that misses its target says so and the
 //! run fails, so whoever runs it need not compare numbers; no test depends on it.
 
 mod allocations;
 mod clock;
+mod decode;
 mod front;
 mod generated;
 mod hits;
@@ -33,13 +35,17 @@ fn main() -> ExitCode {
 
 /// Measures and prints; says whether every target was met.
 fn run() -> Result<bool> {
-    let subject = std::env::args().nth(1);
+    let mut arguments = std::env::args().skip(1);
+    let subject = arguments.next();
     let subject = subject.as_deref().unwrap_or("core");
     if cfg!(debug_assertions) {
         bail!("this is not optimised; run `cargo xtask bench {subject}`");
     }
-    machine::describe();
     let mut table = Table::default();
+    machine::describe(match subject {
+        "decode" => decode::RIVALS,
+        _ => "quick_cache 0.7, pco 1.1",
+    });
     match subject {
         "core" => {
             hits::measure(&mut table);
@@ -48,7 +54,8 @@ fn run() -> Result<bool> {
             ranges::measure(&mut table);
         }
         "series" => series::measure(&mut table)?,
-        other => bail!("there is no bench {other:?}; there are: core, series"),
+        "decode" => decode::measure(&mut table, arguments.next().as_deref())?,
+        other => bail!("there is no bench {other:?}; there are: core, series, decode"),
     }
     Ok(table.conclude())
 }

@@ -5,6 +5,8 @@
 pub(crate) enum Target {
     /// At most this.
     AtMost(f64),
+    /// At least this.
+    AtLeast(f64),
     /// No target; the number is for whoever reads.
     None,
 }
@@ -37,6 +39,11 @@ impl Table {
                 format!("MISSED, at most {most}")
             }
             (Some(_), Target::AtMost(most)) => format!("met, at most {most}"),
+            (Some((number, _)), Target::AtLeast(least)) if number < least => {
+                self.missed += 1;
+                format!("MISSED, at least {least}")
+            }
+            (Some(_), Target::AtLeast(least)) => format!("met, at least {least}"),
             _ => String::new(),
         };
         println!("  {what:<58} {value:>16}  {judged_text:<26} {verdict}");
