@@ -210,6 +210,11 @@ pub struct SourceConfig {
     pub fetch_interval: Duration,
     /// How long after its last read a key is still fetched: 5 min.
     pub idle_after: Duration,
+    /// To whole multiples of what the `time` of an instant query is rounded down while it is not
+    /// settled: zero leaves it as it is. For clients that send the current second in place of
+    /// none, all of whose questions would otherwise be new; their answers then speak for up to so
+    /// much earlier.
+    pub instant_step: Duration,
     /// Up to where the ttl widens while values stand still; `None` leaves it as it is.
     pub ttl_max: Option<Duration>,
     /// Whether background fetches fall just after the source's own data can be new, learned from
@@ -240,6 +245,7 @@ impl SourceConfig {
             refusal_ttl: Duration::from_secs(5),
             fetch_interval: Duration::from_secs(30),
             idle_after: Duration::from_secs(300),
+            instant_step: Duration::ZERO,
             ttl_max: None,
             align: false,
             retry: RetryConfig::default(),

@@ -360,10 +360,11 @@ impl Questioner<'_> {
                 Some(range.end)
             }
             None => {
-                if let Some(time) = ask.time {
+                let time = ask.time.map(|time| self.stepped(time, now));
+                if let Some(time) = time {
                     key.param("@time", &timestamp(time));
                 }
-                ask.time
+                time
             }
         };
         let subject = Subject::Query {
@@ -435,6 +436,18 @@ impl Questioner<'_> {
             thresholds: thresholds.unwrap_or_default(),
             own,
         }
+    }
+
+    /// An instant that is not settled, as the source wants it rounded.
+    fn stepped(&self, time: UnixMillis, now: Now) -> UnixMillis {
+        let step = self.source.map(|source| source.settings.instant_step);
+        let step_ms = step.map_or(0, |step| {
+            i64::try_from(step.as_millis()).unwrap_or(i64::MAX)
+        });
+        if step_ms == 0 || time.0 <= settled_edge_ms(self.limits.settle, now.wall) {
+            return time;
+        }
+        UnixMillis(time.0.saturating_sub(time.0.rem_euclid(step_ms)))
     }
 
     /// What was settled when it was asked about stays as it is, within reason; all that the query

@@ -111,6 +111,7 @@ fn source(source: wit::SourceConfig) -> SourceConfig {
         refusal_ttl: Duration::from_millis(source.refusal_ttl_ms),
         fetch_interval: Duration::from_millis(source.fetch_interval_ms),
         idle_after: Duration::from_millis(source.idle_after_ms),
+        instant_step: Duration::from_millis(source.instant_step_ms),
         ttl_max: source.ttl_max_ms.map(Duration::from_millis),
         align: source.align,
         retry: RetryConfig {

@@ -137,6 +137,7 @@ mod tests {
             refusal_ttl_ms: 5_000,
             fetch_interval_ms: 30_000,
             idle_after_ms: 300_000,
+            instant_step_ms: 0,
             ttl_max_ms: None,
             align: false,
             retry: wit::RetryConfig {

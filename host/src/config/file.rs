@@ -287,6 +287,7 @@ mod tests {
             probe_interval = "0"
             ttl_max = "7s"
             refusal_ttl = "8s"
+            instant_step = "20s"
             packs = ["inference"]
             refresh = { interval = "9s", idle_after = "10s", align = true }
             retry = { retries_max = 11, backoff = "12s", factor = 13, backoff_max = "14s", budget_percent = 15, budget_floor = 16 }
@@ -309,8 +310,9 @@ mod tests {
             source.refusal_ttl,
             source.fetch_interval,
             source.idle_after,
+            source.instant_step,
         ];
-        assert_eq!(spans.map(|span| span.as_secs()), [7, 8, 9, 10]);
+        assert_eq!(spans.map(|span| span.as_secs()), [7, 8, 9, 10, 20]);
         let (retry, breaker) = (source.retry, source.breaker);
         assert_eq!((retry.retries_max, retry.factor), (11, 13));
         assert_eq!(

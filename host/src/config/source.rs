@@ -27,6 +27,7 @@ pub(super) struct Source {
     ttl: Option<Span>,
     ttl_max: Option<Span>,
     refusal_ttl: Option<Span>,
+    instant_step: Option<Span>,
     timeout: Option<Span>,
     fresh_below: Option<Span>,
     warn_past: Option<Span>,
@@ -106,6 +107,7 @@ impl Source {
             ttl: or(self.ttl, defaults.ttl),
             ttl_max: self.ttl_max.map(|span| span.0),
             refusal_ttl: or(self.refusal_ttl, defaults.refusal_ttl),
+            instant_step: or(self.instant_step, defaults.instant_step),
             timeout: or(self.timeout, defaults.timeout),
             thresholds: Thresholds {
                 fresh_below: or(self.fresh_below, defaults.thresholds.fresh_below),

@@ -145,6 +145,7 @@ fn source_option(source: &mut SourceConfig, name: &str, value: &str) -> Result<(
         "refusal_ttl" => &mut source.refusal_ttl,
         "fetch_interval" => &mut source.fetch_interval,
         "idle_after" => &mut source.idle_after,
+        "instant_step" => &mut source.instant_step,
         "backoff" => &mut source.retry.backoff,
         "backoff_max" => &mut source.retry.backoff_max,
         "open" => &mut source.breaker.open,
@@ -272,7 +273,7 @@ mod tests {
             "  seed 7",
             "  limit queue_per_source_max 9",
             "  limit settle 1m",
-            "  source p prometheus retries=1 backoff=2s backoff_max=3s budget=4 ratio=5 breaker=6 open=7s open_max=8s refusal_ttl=9s fetch_interval=10s idle_after=11s ttl_max=12s align",
+            "  source p prometheus retries=1 backoff=2s backoff_max=3s budget=4 ratio=5 breaker=6 open=7s open_max=8s refusal_ttl=9s fetch_interval=10s idle_after=11s instant_step=13s ttl_max=12s align",
             "  source s scrape targets=a:1,b:2 breaker=off fresh=1s",
             "  template p t fresh=1s by=label: sum by ({{.by}}) (up)",
             "  pack p node",
@@ -288,6 +289,7 @@ mod tests {
         assert_eq!((p.retry_budget.floor, p.retry_budget.ratio_percent), (4, 5));
         assert_eq!(p.breaker.open_max, Duration::from_secs(8));
         assert_eq!(p.ttl_max, Some(Duration::from_secs(12)));
+        assert_eq!(p.instant_step, Duration::from_secs(13));
         let [t, rest @ ..] = &p.templates[..] else {
             panic!("{p:?}")
         };

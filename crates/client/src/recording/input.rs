@@ -80,6 +80,7 @@ json_struct!(SourceConfig {
     refusal_ttl,
     fetch_interval,
     idle_after,
+    instant_step,
     ttl_max,
     align,
     retry,

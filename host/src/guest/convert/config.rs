@@ -98,6 +98,7 @@ fn source(source: &SourceConfig) -> wit::SourceConfig {
         refusal_ttl_ms: ms(source.refusal_ttl),
         fetch_interval_ms: ms(source.fetch_interval),
         idle_after_ms: ms(source.idle_after),
+        instant_step_ms: ms(source.instant_step),
         ttl_max_ms: source.ttl_max.map(ms),
         align: source.align,
         retry: wit::RetryConfig {
@@ -188,6 +189,7 @@ mod tests {
             refusal_ttl: s(7),
             fetch_interval: s(8),
             idle_after: s(9),
+            instant_step: s(24),
             ttl_max: Some(s(10)),
             align: true,
             retry: RetryConfig {
@@ -245,9 +247,10 @@ mod tests {
                 crossed.fetch_interval_ms,
                 crossed.idle_after_ms,
                 crossed.ttl_max_ms.unwrap(),
+                crossed.instant_step_ms,
             ],
             [
-                1, 2, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 10_000
+                1, 2, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 10_000, 24_000
             ]
         );
         assert!(crossed.align && crossed.targets == ["a", "b"]);
