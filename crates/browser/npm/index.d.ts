@@ -4,7 +4,7 @@
 export type Freshness = "fresh" | "stale" | "unavailable" | "missing";
 
 /** How an answer was come by. */
-export type Provenance = "hit" | "stale" | "miss" | "coalesced" | "stale-on-error";
+export type Provenance = "hit" | "stale" | "miss" | "partial" | "coalesced" | "stale-on-error";
 
 /** Label names and values of one series; the metric's name stands under `__name__`. */
 export type Labels = Record<string, string>;
@@ -44,6 +44,11 @@ export interface SourceOptions {
   fetchIntervalMs?: number;
   /** How long after the last ask. Default 300,000. */
   idleAfterMs?: number;
+  /**
+   * To whole multiples of what `timeMs` is rounded down while that is about the last minutes, so that asks for the
+   * current second are not all new; 0 leaves it as it is. Default 0.
+   */
+  instantStepMs?: number;
   /** Whether those fetches fall just after the source's data can be new, which is learned. Default false. */
   align?: boolean;
   /** Tries after the first, for what the network or a source in trouble does; 0 never retries. Default 3. */
@@ -91,6 +96,12 @@ export interface QueryOptions {
   sources?: string | string[];
   /** The instant asked about, in milliseconds since 1970. Default: now. */
   timeMs?: number;
+  /** In place of `timeMs`, with `endMs` and `stepMs`: the first of the instants asked about. The answer is a matrix. */
+  startMs?: number;
+  /** The last one lies not past this. */
+  endMs?: number;
+  /** From one to the next; there are at most 11,000 steps. */
+  stepMs?: number;
   /** The oldest data that will do, by its own instant. Default: the source's ttl decides. */
   maxAgeMs?: number;
   /** Take an answer past its ttl at once while a newer one is fetched. Default false. */
@@ -216,6 +227,11 @@ export class Tidegate {
    * an option is wrong, also when it is unknown.
    */
   static create(options: TidegateOptions): Promise<Tidegate>;
+  /**
+   * Asks about every instant from `startMs` to `endMs`; only what is not at hand is fetched. Rejects with a
+   * `TidegateError`.
+   */
+  query(expr: string, options: QueryOptions & { startMs: number; endMs: number; stepMs: number }): Promise<MatrixAnswer>;
   /** Asks once. Rejects with a `TidegateError`. */
   query(expr: string, options?: QueryOptions): Promise<Answer>;
   /** Asks again and again, and says each answer or error to the listener. */

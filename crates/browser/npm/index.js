@@ -6,11 +6,11 @@ const EVERY_MS_DEFAULT = 15_000;
 
 const SOURCE_OPTIONS = [
   "url", "targets", "ttlMs", "ttlMaxMs", "refusalTtlMs", "timeoutMs", "freshBelowMs", "warnPastMs",
-  "unavailablePastMs", "probeIntervalMs", "fetchIntervalMs", "idleAfterMs", "align", "retriesMax", "retryBackoffMs",
+  "unavailablePastMs", "probeIntervalMs", "fetchIntervalMs", "idleAfterMs", "instantStepMs", "align", "retriesMax", "retryBackoffMs",
   "retryBackoffMaxMs", "breakerFailuresMax", "breakerOpenMs", "breakerOpenMaxMs",
 ];
 const CREATE_OPTIONS = ["sources", "cacheBytesMax", "seed", "onEvent"];
-const QUERY_OPTIONS = ["source", "sources", "timeMs", "maxAgeMs", "allowStale", "maxStaleMs", "timeoutMs"];
+const QUERY_OPTIONS = ["source", "sources", "timeMs", "startMs", "endMs", "stepMs", "maxAgeMs", "allowStale", "maxStaleMs", "timeoutMs"];
 const INVALIDATE_OPTIONS = ["key", "prefix", "source", "template", "all"];
 
 export class TidegateError extends Error {

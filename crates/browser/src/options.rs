@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tidegate_core::{
-    Ask, BreakerConfig, CacheConfig, Config, Invalidation, RetryConfig, SourceConfig, SourceKind,
-    Thresholds, UnixMillis,
+    Ask, BreakerConfig, CacheConfig, Config, Invalidation, Range, RetryConfig, SourceConfig,
+    SourceKind, Thresholds, UnixMillis,
 };
 use wasm_bindgen::JsValue;
 
@@ -38,6 +38,7 @@ pub(crate) struct SourceOptions {
     probe_interval_ms: Option<f64>,
     fetch_interval_ms: Option<f64>,
     idle_after_ms: Option<f64>,
+    instant_step_ms: Option<f64>,
     align: Option<bool>,
     retries_max: Option<f64>,
     retry_backoff_ms: Option<f64>,
@@ -54,6 +55,9 @@ pub(crate) struct QueryOptions {
     source: Option<String>,
     sources: Option<Names>,
     time_ms: Option<f64>,
+    start_ms: Option<f64>,
+    end_ms: Option<f64>,
+    step_ms: Option<f64>,
     max_age_ms: Option<f64>,
     allow_stale: Option<bool>,
     max_stale_ms: Option<f64>,
@@ -189,6 +193,7 @@ impl SourceOptions {
                 base.fetch_interval,
             )?,
             idle_after: duration("idleAfterMs", self.idle_after_ms, base.idle_after)?,
+            instant_step: duration("instantStepMs", self.instant_step_ms, base.instant_step)?,
             align: self.align.unwrap_or(base.align),
             retry: self.retry(base.retry)?,
             breaker: self.breaker(base.breaker)?,
@@ -247,12 +252,19 @@ impl QueryOptions {
             (None, Some(Names::Several(names))) => names,
             (None, None) => Vec::new(),
         };
-        if let Some(ms) = self.time_ms {
-            if !ms.is_finite() {
-                return Err(format!("timeMs must be a number of milliseconds, not {ms}"));
+        ask.time = self.time_ms.map(|ms| instant("timeMs", ms)).transpose()?;
+        ask.range = match (self.start_ms, self.end_ms, self.step_ms) {
+            (None, None, None) => None,
+            (Some(_), Some(_), Some(_)) if ask.time.is_some() => {
+                return Err("ask either about timeMs or about startMs to endMs".into());
             }
-            ask.time = Some(UnixMillis(ms.round() as i64));
-        }
+            (Some(start), Some(end), Some(step)) => Some(Range {
+                start: instant("startMs", start)?,
+                end: instant("endMs", end)?,
+                step: duration("stepMs", Some(step), Duration::ZERO)?,
+            }),
+            _ => return Err("a range needs startMs, endMs and stepMs".into()),
+        };
         ask.max_age = optional("maxAgeMs", self.max_age_ms)?;
         ask.timeout = optional("timeoutMs", self.timeout_ms)?;
         ask.allow_stale = self.allow_stale.unwrap_or(false);
@@ -271,6 +283,15 @@ fn seed(seed: f64) -> Result<u64, String> {
             "seed must be a whole number from 0 to {SEED_MAX}, not {seed}"
         ))
     }
+}
+
+fn instant(option: &str, ms: f64) -> Result<UnixMillis, String> {
+    if !ms.is_finite() {
+        return Err(format!(
+            "{option} must be a number of milliseconds, not {ms}"
+        ));
+    }
+    Ok(UnixMillis(ms.round() as i64))
 }
 
 fn optional(option: &str, ms: Option<f64>) -> Result<Option<Duration>, String> {
@@ -430,6 +451,29 @@ mod tests {
     }
 
     #[test]
+    fn a_range_has_a_start_an_end_and_a_step_and_no_instant() {
+        let ask = |time_ms, end_ms| {
+            let options = QueryOptions {
+                time_ms,
+                start_ms: Some(1_000.0),
+                end_ms,
+                step_ms: Some(15_000.0),
+                ..QueryOptions::default()
+            };
+            options.ask("up".into())
+        };
+        let range = Range {
+            start: UnixMillis(1_000),
+            end: UnixMillis(61_000),
+            step: Duration::from_secs(15),
+        };
+        assert_eq!(ask(None, Some(61_000.0)).unwrap().range, Some(range));
+        for (time_ms, end_ms) in [(Some(1.0), Some(2.0)), (None, None), (None, Some(f64::NAN))] {
+            assert!(ask(time_ms, end_ms).is_err(), "{time_ms:?} {end_ms:?}");
+        }
+    }
+
+    #[test]
     fn every_option_of_a_source_is_taken() {
         let config = create(
             SourceOptions {
@@ -437,6 +481,7 @@ mod tests {
                 refusal_ttl_ms: Some(2.0),
                 fetch_interval_ms: Some(3.0),
                 idle_after_ms: Some(4.0),
+                instant_step_ms: Some(11.0),
                 align: Some(true),
                 retries_max: Some(5.0),
                 retry_backoff_ms: Some(6.0),
@@ -455,6 +500,7 @@ mod tests {
             refusal_ttl: ms(2),
             fetch_interval: ms(3),
             idle_after: ms(4),
+            instant_step: ms(11),
             align: true,
             retry: RetryConfig {
                 retries_max: 5,

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tidegate_api::{Command, Front, HttpRequest, HttpResponse, Reply};
 use tidegate_core::{
     Answer, Ask, CollectPlan, CollectedMetrics, Config, NamedAnswer, Now, OwnerError, PackRecord,
-    Params, Priority, Query, QueryError, UnixMillis,
+    Params, Priority, Query, QueryError, Range, UnixMillis,
 };
 use tokio::runtime;
 
@@ -59,7 +59,8 @@ use crate::{ClientError, Clock, Closed, Handle, driver};
 /// # Whom to ask, and how
 /// Unless told otherwise, questions are asked of the default source, by its own ttl, thresholds
 /// and timeout. [`of`](Self::of), [`max_age`](Self::max_age), [`allow_stale`](Self::allow_stale),
-/// [`timeout`](Self::timeout), [`priority`](Self::priority) and [`at`](Self::at) give a client of
+/// [`timeout`](Self::timeout), [`priority`](Self::priority), [`at`](Self::at) and
+/// [`over`](Self::over) give a client of
 /// the same collector that asks on other terms. [`query`](Self::query) asks as its [`Ask`] says.
 ///
 /// # Parameters
@@ -368,7 +369,28 @@ impl Tidegate {
     /// Asks about this instant rather than about now.
     #[must_use]
     pub fn at(&self, time: UnixMillis) -> Self {
-        self.on(|terms| terms.time = Some(time))
+        self.on(|terms| (terms.time, terms.range) = (Some(time), None))
+    }
+
+    /// Asks about all instants of a range: templates are answered with a matrix, of which only
+    /// what is not at hand is fetched. Records and windows are about instants, and not asked so.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use tidegate_client::native::{Params, Range, Tidegate, UnixMillis};
+    /// # async fn example(client: Tidegate, now: UnixMillis) -> Result<(), Box<dyn std::error::Error>> {
+    /// let hour = Range {
+    ///     start: UnixMillis(now.0 - 3_600_000),
+    ///     end: now,
+    ///     step: Duration::from_secs(15),
+    /// };
+    /// let load = client.over(hour).collect("load", Params::new()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn over(&self, range: Range) -> Self {
+        self.on(|terms| (terms.time, terms.range) = (None, Some(range)))
     }
 
     fn on(&self, change: impl FnOnce(&mut Terms)) -> Self {

@@ -21,7 +21,7 @@ pub use tidegate_api::{ChangeError, HttpRequest, HttpResponse};
 pub use tidegate_core::{
     Allocation, Answer, Ask, CacheConfig, CollectPlan, CollectedMetrics, Config, Event, Field,
     Freshness, FunctionMetrics, Invalidation, Limits, MissingReason, NamedAnswer, NodeMetrics,
-    OwnerError, PackConfig, PackRecord, Params, Priority, Problem, Provenance, QueryError,
+    OwnerError, PackConfig, PackRecord, Params, Priority, Problem, Provenance, QueryError, Range,
     ReplicaMetrics, SourceConfig, SourceHealth, TemplateConfig, Thresholds, UnixMillis, packs,
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_core::{Ask, Priority, UnixMillis};
+use tidegate_core::{Ask, Priority, Range, UnixMillis};
 
 /// Whom to ask, and how, where the ask itself does not say.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,7 @@ pub(super) struct Terms {
     pub(super) timeout: Option<Duration>,
     pub(super) priority: Priority,
     pub(super) time: Option<UnixMillis>,
+    pub(super) range: Option<Range>,
 }
 
 impl Terms {
@@ -23,7 +24,9 @@ impl Terms {
         if ask.sources.is_empty() {
             ask.sources.clone_from(&self.sources);
         }
-        ask.time = ask.time.or(self.time);
+        if ask.time.is_none() && ask.range.is_none() {
+            (ask.time, ask.range) = (self.time, self.range);
+        }
         ask.max_age = self.max_age;
         ask.allow_stale = self.allow_stale;
         ask.max_stale = self.max_stale;
@@ -55,5 +58,22 @@ mod tests {
             ("b", Some(UnixMillis(2)))
         );
         assert_eq!(settled.max_age, terms.max_age);
+    }
+
+    #[test]
+    fn an_ask_about_an_instant_is_not_made_one_over_a_range() {
+        let range = Range {
+            start: UnixMillis(0),
+            end: UnixMillis(9),
+            step: Duration::from_millis(3),
+        };
+        let terms = Terms {
+            range: Some(range),
+            ..Terms::default()
+        };
+        assert_eq!(terms.of(Ask::promql("up")).range, Some(range));
+        let mut settled = Ask::promql("up");
+        settled.time = Some(UnixMillis(2));
+        assert_eq!(terms.of(settled).range, None);
     }
 }
