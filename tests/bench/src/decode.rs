@@ -45,14 +45,10 @@ pub(crate) fn measure(table: &mut Table, wasm: Option<&str>) -> Result<()> {
         let [ours, sonic, client, encode] = contest(
             times,
             [
-                &mut || repeat(times, || drop(black_box(decoded(body)))),
-                &mut || repeat(times, || drop(black_box(rivals::sonic(body)))),
-                &mut || {
-                    repeat(times, || {
-                        drop(black_box(rivals::prometheus_http_query(body)))
-                    })
-                },
-                &mut || repeat(times, || drop(black_box(encoded(&response)))),
+                &mut || repeat(times, || decoded(black_box(body))),
+                &mut || repeat(times, || rivals::sonic(black_box(body))),
+                &mut || repeat(times, || rivals::prometheus_http_query(black_box(body))),
+                &mut || repeat(times, || encoded(black_box(&response))),
             ],
         );
         table.heading(&format!("{}, {} KB", name, body.len() / 1_000));
@@ -92,8 +88,8 @@ fn times(body: &[u8]) -> u32 {
     u32::try_from(ROUND_BYTES / body.len()).map_or(1, |times| times.max(1))
 }
 
-fn repeat(times: u32, run: impl Fn()) {
-    (0..times).for_each(|_| run());
+fn repeat<T>(times: u32, run: impl Fn() -> T) {
+    (0..times).for_each(|_| drop(black_box([run()])));
 }
 
 fn decoded(body: &[u8]) -> QueryResponse {
