@@ -236,7 +236,11 @@ fn a_second_configuration_is_applied_or_refused_whole() {
         panic!("one fetch")
     };
     assert_eq!(
-        (&*fetch.source, fetch.target.as_deref(), fetch.request.path),
+        (
+            &*fetch.source,
+            fetch.target.as_deref(),
+            &*fetch.request.path
+        ),
         ("pods", Some("a"), "")
     );
 }

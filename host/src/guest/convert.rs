@@ -354,7 +354,7 @@ mod tests {
             fetch.request,
             FetchRequest {
                 method: Method::Post,
-                path: "/api/v1/query",
+                path: "/api/v1/query".into(),
                 form: "query=up".into()
             }
         );
