@@ -66,9 +66,14 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// The label sets of its series.
-    pub(crate) fn names(&self, names: &mut Names) -> Vec<Arc<Labels>> {
+    /// The label sets of its series, all of them taken in.
+    pub(crate) fn intern(&self, names: &mut Names) -> Vec<Arc<Labels>> {
         names.intern(self.columns.iter())
+    }
+
+    /// The label sets of its series, shared with those that are known.
+    pub(crate) fn share(&self, names: &Names) -> Vec<Arc<Labels>> {
+        names.share(self.columns.iter())
     }
 
     /// What it says about some of its points; `names` are its label sets.

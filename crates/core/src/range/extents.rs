@@ -17,7 +17,7 @@ use core::time::Duration;
 
 use super::block::{Block, Reading};
 use super::grid::{Run, subtract};
-use super::names::Names;
+use super::names::{Labels, Names};
 use crate::Now;
 
 /// Points of one extent: a block of the encoding of values, and small enough that what is evicted
@@ -125,20 +125,11 @@ impl Extents {
             .collect()
     }
 
-    /// The label sets of a response to a table's question.
-    pub(crate) fn names(
-        &mut self,
-        table: &Arc<str>,
-        reading: &Reading<'_>,
-    ) -> Vec<Arc<super::names::Labels>> {
-        match self.tables.get_mut(table) {
-            Some(table) => {
-                let before = table.names.bytes();
-                let names = reading.names(&mut table.names);
-                self.bytes += table.names.bytes() - before;
-                names
-            }
-            None => reading.names(&mut Names::default()),
+    /// The label sets of a response to a table's question, shared with what is kept.
+    pub(crate) fn names(&self, table: &str, reading: &Reading<'_>) -> Vec<Arc<Labels>> {
+        match self.tables.get(table) {
+            Some(table) => reading.share(&table.names),
+            None => reading.share(&Names::default()),
         }
     }
 
@@ -163,16 +154,25 @@ impl Extents {
         if let Some(table) = self.tables.get(table) {
             let known = table.extents.values().map(|extent| extent.block.run());
             known.for_each(|known| subtract(&mut fresh, known));
+            if fresh.is_empty() {
+                return;
+            }
         } else {
             self.bytes += table_bytes(table);
-            self.tables.insert(table.clone(), Table::default());
         }
-        let names = self.names(table, reading);
+        let entry = self.tables.entry(table.clone()).or_default();
+        self.bytes -= entry.names.bytes();
+        let names = reading.intern(&mut entry.names);
+        self.bytes += entry.names.bytes();
         for run in fresh.into_iter().flat_map(chunks) {
             self.insert(table, reading.cut(&names, run), belief.now);
             self.join_around(table, run);
         }
         drop(names);
+        if self.bytes > self.bytes_max {
+            // Series of points that are not settled leave their names behind.
+            self.prune(table);
+        }
         self.evict();
         self.drop_if_empty(table);
     }
@@ -207,6 +207,13 @@ impl Extents {
                     self.bytes += extent.bytes;
                 }
             }
+            self.prune(&key);
+        }
+    }
+
+    /// Gives up the label sets of a table that no series has any more.
+    fn prune(&mut self, key: &str) {
+        if let Some(table) = self.tables.get_mut(key) {
             self.bytes -= table.names.bytes();
             table.names.prune();
             self.bytes += table.names.bytes();

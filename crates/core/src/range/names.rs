@@ -87,17 +87,9 @@ impl Names {
         &mut self,
         series: impl Iterator<Item = Series<'a>>,
     ) -> Vec<Arc<Labels>> {
-        // Who comes in order is most often found behind whoever came before.
         let mut next = 0;
         let interned = series.map(|series| {
-            let compare = |labels: &Arc<Labels>| labels.cmp_series(&series);
-            let follows = self.sorted.get(next).map(compare) == Some(Ordering::Equal);
-            let found = if follows {
-                Ok(next)
-            } else {
-                self.sorted.binary_search_by(compare)
-            };
-            let at = found.unwrap_or_else(|at| {
+            let at = self.find(&series, next).unwrap_or_else(|at| {
                 let labels = Labels::of(&series);
                 self.bytes += labels.byte_size();
                 self.sorted.insert(at, Arc::new(labels));
@@ -107,6 +99,32 @@ impl Names {
             self.sorted[at].clone()
         });
         interned.collect()
+    }
+
+    /// The same, without taking in those that are not here.
+    pub(crate) fn share<'a>(&self, series: impl Iterator<Item = Series<'a>>) -> Vec<Arc<Labels>> {
+        let mut next = 0;
+        let shared = series.map(|series| match self.find(&series, next) {
+            Ok(at) => {
+                next = at + 1;
+                self.sorted[at].clone()
+            }
+            Err(at) => {
+                next = at;
+                Arc::new(Labels::of(&series))
+            }
+        });
+        shared.collect()
+    }
+
+    /// Where the label set of a series is, or belongs. Who comes in order is most often found
+    /// behind whoever came before, at `next`.
+    fn find(&self, series: &Series<'_>, next: usize) -> Result<usize, usize> {
+        let compare = |labels: &Arc<Labels>| labels.cmp_series(series);
+        if self.sorted.get(next).map(compare) == Some(Ordering::Equal) {
+            return Ok(next);
+        }
+        self.sorted.binary_search_by(compare)
     }
 
     /// Drops those that nobody else holds.
@@ -162,7 +180,14 @@ mod tests {
                 vec![("a", "3"), ("b", "")]
             ]
         );
-        drop(second);
+        let shared = names.share(columns(&[&[("a", "2")], &[("b", "")]]).iter());
+        assert!(Arc::ptr_eq(&shared[0], &second[2]));
+        assert_eq!(
+            names.sorted.len(),
+            5,
+            "one that was not here is not taken in"
+        );
+        drop((second, shared));
         names.prune();
         assert_eq!(names.sorted.len(), 2);
         assert_eq!(names.bytes(), 2 * (LABELS_OVERHEAD_BYTES + 2 + 8));
