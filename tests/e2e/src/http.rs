@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Method};
+use reqwest::Client;
 use serde_json::Value;
 
 /// No answer takes longer; a server that hangs fails the test instead of hanging it.
@@ -77,7 +77,7 @@ impl Answer {
 /// # Errors
 /// What broke on the way, in words.
 pub async fn get(url: &str) -> Result<Answer, String> {
-    finish(client().get(url)).await
+    Session::new().get(url).await
 }
 
 /// `POST url` with this form.
@@ -85,10 +85,7 @@ pub async fn get(url: &str) -> Result<Answer, String> {
 /// # Errors
 /// What broke on the way, in words.
 pub async fn post_form(url: &str, form: String) -> Result<Answer, String> {
-    let request = client()
-        .request(Method::POST, url)
-        .header("content-type", "application/x-www-form-urlencoded");
-    finish(request.body(form)).await
+    Session::new().post_form(url, form).await
 }
 
 /// `GET base/api/v1/query` with these parameters.
@@ -96,7 +93,7 @@ pub async fn post_form(url: &str, form: String) -> Result<Answer, String> {
 /// # Errors
 /// What broke on the way, in words.
 pub async fn instant_query(base: &str, params: &[(&str, &str)]) -> Result<Answer, String> {
-    get(&format!("{base}/api/v1/query?{}", form(params))).await
+    get(&format!("{base}/api/v1/query?{}", encode_form(params))).await
 }
 
 /// `POST base/api/v1/query` with these parameters.
@@ -104,7 +101,7 @@ pub async fn instant_query(base: &str, params: &[(&str, &str)]) -> Result<Answer
 /// # Errors
 /// What broke on the way, in words.
 pub async fn post_query(base: &str, params: &[(&str, &str)]) -> Result<Answer, String> {
-    post_form(&format!("{base}/api/v1/query"), form(params)).await
+    post_form(&format!("{base}/api/v1/query"), encode_form(params)).await
 }
 
 /// One parameter of a structured header: `detail` of `tidegate; hit; detail=stale-on-error`.
@@ -112,6 +109,41 @@ pub fn status_field<'a>(cache_status: &'a str, name: &str) -> Option<&'a str> {
     cache_status
         .split(';')
         .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// A client whose connections are kept, for whoever asks thousands of times.
+#[derive(Clone, Debug)]
+pub struct Session(Client);
+
+impl Session {
+    /// Nothing is connected yet.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a session is begun, not defaulted"
+    )]
+    pub fn new() -> Self {
+        Self(client())
+    }
+
+    /// `GET url`.
+    ///
+    /// # Errors
+    /// What broke on the way, in words.
+    pub async fn get(&self, url: &str) -> Result<Answer, String> {
+        finish(self.0.get(url)).await
+    }
+
+    /// `POST url` with this form.
+    ///
+    /// # Errors
+    /// What broke on the way, in words.
+    pub async fn post_form(&self, url: &str, form: String) -> Result<Answer, String> {
+        let request = self
+            .0
+            .post(url)
+            .header("content-type", "application/x-www-form-urlencoded");
+        finish(request.body(form)).await
+    }
 }
 
 async fn finish(request: reqwest::RequestBuilder) -> Result<Answer, String> {
@@ -136,7 +168,8 @@ fn client() -> Client {
         .expect("a client without certificates of its own")
 }
 
-fn form(params: &[(&str, &str)]) -> String {
+/// Parameters as a form, which is a query string as well.
+pub fn encode_form(params: &[(&str, &str)]) -> String {
     let pairs: Vec<String> = params
         .iter()
         .map(|(name, value)| format!("{name}={}", encode(value)))
@@ -172,7 +205,7 @@ mod tests {
     #[test]
     fn parameters_are_percent_encoded() {
         assert_eq!(
-            form(&[("query", "a + \"ü\""), ("time", "1.5")]),
+            encode_form(&[("query", "a + \"ü\""), ("time", "1.5")]),
             "query=a%20%2B%20%22%C3%BC%22&time=1.5"
         );
     }

@@ -6,6 +6,7 @@
 //! a panic, and then the end of its log is printed.
 #![forbid(unsafe_code)]
 
+mod exporter;
 mod http;
 mod process;
 mod prometheus;
@@ -13,7 +14,10 @@ mod tidegate;
 mod upstream;
 mod wait;
 
-pub use http::{Answer, get, instant_query, post_form, post_query, status_field};
+pub use exporter::Exporter;
+pub use http::{
+    Answer, Session, encode_form, get, instant_query, post_form, post_query, status_field,
+};
 pub use process::{Finished, Process, free_port, on_path};
 pub use prometheus::Prometheus;
 pub use tidegate::{Tidegate, program, run_cli};

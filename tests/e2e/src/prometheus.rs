@@ -23,7 +23,32 @@ impl Prometheus {
     /// # Panics
     /// If it is not installed or does not start.
     pub async fn start(targets: &[(&str, u16)]) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), targets).await
+    }
+
+    /// The same, with samples in its store that it never scraped: `history` is OpenMetrics text
+    /// with a time at each sample, all of them past.
+    ///
+    /// # Panics
+    /// If promtool or Prometheus will not have it.
+    pub async fn with_history(history: &str, targets: &[(&str, u16)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(path("history.txt"), history).expect("a writable folder");
+        let made = Self::promtool(&[
+            "tsdb",
+            "create-blocks-from",
+            // One block, not hundreds, which Prometheus would put together while it is asked.
+            "--max-block-duration=400h",
+            "openmetrics",
+            &path("history.txt"),
+            &path("data"),
+        ]);
+        assert!(made.status.success(), "{}{}", made.stdout, made.stderr);
+        Self::start_in(folder, targets).await
+    }
+
+    async fn start_in(folder: TempDir, targets: &[(&str, u16)]) -> Self {
         let port = free_port();
         let mut config =
             "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n".to_owned();
