@@ -11,6 +11,7 @@ mod measure;
 mod npm;
 mod process;
 mod project;
+mod python;
 mod replay;
 mod setup;
 mod stages;
@@ -49,7 +50,7 @@ enum Verb {
     /// Bring what the build and the tests need; quick when nothing is missing.
     ///
     /// The WebAssembly standard library comes from rustup or, where RUSTUP_AUTO_INSTALL=0 forbids that, from Debian's
-    /// packages; Node, Chromium and Prometheus from apt; npm packages as the lock files say. What cannot be had is
+    /// packages; Node, Chromium and Prometheus from apt; npm and Python packages in the versions that files here name. What cannot be had is
     /// named, with the command that would bring it.
     Setup {
         /// What to bring it for.

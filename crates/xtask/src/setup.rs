@@ -10,14 +10,14 @@ use crate::npm::{self, Packages};
 use crate::process::on_path;
 use crate::project::Project;
 use crate::toolchain::{self, WasmToolchain};
-use crate::{apt, debian, measure, ui};
+use crate::{apt, debian, measure, python, ui};
 
 /// What the set-up is for; each purpose brings only what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Purpose {
     /// What building and running Tidegate takes: the wasm library, Node, the dashboard's npm packages.
     Demo,
-    /// The same, and Chromium, Prometheus and the browser tests' npm packages.
+    /// The same, and Chromium, Prometheus, the browser tests' npm packages, and clients of Prometheus.
     Test,
     /// Everything; the same as `test`.
     All,
@@ -40,10 +40,15 @@ pub(crate) enum Need {
     WebPackages,
     /// The npm packages of `tests/browser/`.
     BrowserTestPackages,
+    /// The npm packages of `tests/e2e/clients/node/`.
+    NodeClient,
+    /// The Python packages of `tests/e2e/clients/python/`.
+    PythonClient,
 }
 
 const WEB: Packages = Packages("web");
 const BROWSER_TESTS: Packages = Packages("tests/browser");
+const NODE_CLIENT: Packages = Packages("tests/e2e/clients/node");
 
 impl Purpose {
     /// What this purpose needs, in the order in which it is brought.
@@ -57,6 +62,8 @@ impl Purpose {
                 Need::WasmLibrary,
                 Need::WebPackages,
                 Need::BrowserTestPackages,
+                Need::NodeClient,
+                Need::PythonClient,
             ],
         }
     }
@@ -72,6 +79,8 @@ impl Need {
             Self::WasmLibrary => "the standard library of wasm32-unknown-unknown",
             Self::WebPackages => "the npm packages of the dashboard",
             Self::BrowserTestPackages => "the npm packages of the browser tests",
+            Self::NodeClient => "Prometheus' client for Node",
+            Self::PythonClient => "Prometheus' client for Python",
         }
     }
 
@@ -84,6 +93,8 @@ impl Need {
             Self::WasmLibrary => WasmToolchain::find(project).is_some(),
             Self::WebPackages => WEB.are_there(project),
             Self::BrowserTestPackages => BROWSER_TESTS.are_there(project),
+            Self::NodeClient => NODE_CLIENT.are_there(project),
+            Self::PythonClient => python::are_there(project),
         }
     }
 
@@ -95,7 +106,12 @@ impl Need {
             Self::Prometheus => &["prometheus"],
             Self::Llvm => &[measure::PACKAGE],
             Self::WasmLibrary if toolchain::wants_debian() => &debian::PACKAGES,
-            Self::WasmLibrary | Self::WebPackages | Self::BrowserTestPackages => &[],
+            Self::PythonClient if !python::can_make_environments() => &python::PACKAGES,
+            Self::WasmLibrary
+            | Self::WebPackages
+            | Self::BrowserTestPackages
+            | Self::NodeClient
+            | Self::PythonClient => &[],
         }
     }
 
@@ -105,6 +121,8 @@ impl Need {
             Self::WasmLibrary => toolchain::obtain(project),
             Self::WebPackages => WEB.install(project),
             Self::BrowserTestPackages => BROWSER_TESTS.install(project),
+            Self::NodeClient => NODE_CLIENT.install(project),
+            Self::PythonClient => python::install(project),
             Self::Node | Self::Chromium | Self::Prometheus | Self::Llvm => Ok(()),
         }
     }
@@ -115,6 +133,8 @@ impl Need {
             Self::WasmLibrary => toolchain::by_hand(),
             Self::WebPackages => WEB.by_hand(),
             Self::BrowserTestPackages => BROWSER_TESTS.by_hand(),
+            Self::NodeClient => NODE_CLIENT.by_hand(),
+            Self::PythonClient => python::by_hand(),
             Self::Node | Self::Chromium | Self::Prometheus | Self::Llvm if apt::available() => apt::by_hand(self.apt_packages()),
             Self::Node => "install Node from your system's packages, then put node and npm on PATH".to_owned(),
             Self::Chromium => "install Chromium from your system's packages, then put chromium on PATH".to_owned(),
