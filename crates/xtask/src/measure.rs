@@ -8,8 +8,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use crate::artefacts::{self, FOR_DEMO, Profile};
 use crate::process::{on_path, read, run};
 use crate::project::Project;
+use crate::setup::{self, Need, Purpose};
+use crate::stages::PROGRAM_VARIABLE;
 use crate::ui;
 
 /// What can be measured.
@@ -19,6 +22,29 @@ pub(crate) enum Bench {
     Core,
     /// Series in memory: bytes per sample, decoding and appending beside pco, a whole store.
     Series,
+    /// Range queries: what a window that slides costs, and over HTTP beside Prometheus and nginx.
+    Range,
+}
+
+impl Bench {
+    const fn subject(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::Series => "series",
+            Self::Range => "range",
+        }
+    }
+
+    /// What it needs of the system.
+    fn needs(self) -> Vec<Need> {
+        match self {
+            Self::Core | Self::Series => Vec::new(),
+            Self::Range => {
+                let rivals = [Need::Prometheus, Need::Nginx, Need::Wrk];
+                [Purpose::Demo.needs(), &rivals].concat()
+            }
+        }
+    }
 }
 
 /// Measures, optimised, and prints a table.
@@ -26,14 +52,24 @@ pub(crate) enum Bench {
 /// # Errors
 /// When the build fails, or a target is missed.
 pub(crate) fn bench(project: &Project, bench: Bench) -> Result<()> {
-    let subject = match bench {
-        Bench::Core => "core",
-        Bench::Series => "series",
-    };
-    ui::heading(&format!("bench {subject}"));
+    setup::run(project, &bench.needs())?;
+    let mut measure = project.cargo();
+    measure.args([
+        "run",
+        "--release",
+        "-p",
+        "tidegate-bench",
+        "--",
+        bench.subject(),
+    ]);
+    if bench == Bench::Range {
+        ui::heading("build");
+        let program = artefacts::build(project, &FOR_DEMO, Profile::Release)?;
+        measure.env(PROGRAM_VARIABLE, program.context("the host was not built")?);
+    }
+    ui::heading(&format!("bench {}", bench.subject()));
     ui::say(&read(Command::new("rustc").arg("-V"))?);
-    let arguments = ["run", "--release", "-p", "tidegate-bench", "--", subject];
-    run(project.cargo().args(arguments))
+    run(&mut measure)
 }
 
 /// What is covered where nothing else is named: all that needs neither the artefacts nor wasmtime.

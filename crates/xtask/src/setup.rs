@@ -32,6 +32,10 @@ pub(crate) enum Need {
     Chromium,
     /// The program and `promtool`, for the tests.
     Prometheus,
+    /// A cache that is measured beside ours.
+    Nginx,
+    /// What loads servers that are measured.
+    Wrk,
     /// What reads the counters of a test's coverage.
     Llvm,
     /// What compiles for WebAssembly.
@@ -75,6 +79,8 @@ impl Need {
             Self::Node => "Node 18 or newer, with npm",
             Self::Chromium => "Chromium",
             Self::Prometheus => "Prometheus, with promtool",
+            Self::Nginx => "nginx",
+            Self::Wrk => "wrk",
             Self::Llvm => "LLVM's tools, llvm-profdata and llvm-cov",
             Self::WasmLibrary => "the standard library of wasm32-unknown-unknown",
             Self::WebPackages => "the npm packages of the dashboard",
@@ -89,6 +95,8 @@ impl Need {
             Self::Node => npm::node_problem().is_none(),
             Self::Chromium => on_path("chromium").is_some(),
             Self::Prometheus => on_path("prometheus").is_some() && on_path("promtool").is_some(),
+            Self::Nginx => on_path("nginx").is_some(),
+            Self::Wrk => on_path("wrk").is_some(),
             Self::Llvm => measure::has_tools(),
             Self::WasmLibrary => WasmToolchain::find(project).is_some(),
             Self::WebPackages => WEB.are_there(project),
@@ -104,6 +112,8 @@ impl Need {
             Self::Node => &npm::PACKAGES,
             Self::Chromium => &["chromium"],
             Self::Prometheus => &["prometheus"],
+            Self::Nginx => &["nginx-light"],
+            Self::Wrk => &["wrk"],
             Self::Llvm => &[measure::PACKAGE],
             Self::WasmLibrary if toolchain::wants_debian() => &debian::PACKAGES,
             Self::PythonClient if !python::can_make_environments() => &python::PACKAGES,
@@ -123,7 +133,12 @@ impl Need {
             Self::BrowserTestPackages => BROWSER_TESTS.install(project),
             Self::NodeClient => NODE_CLIENT.install(project),
             Self::PythonClient => python::install(project),
-            Self::Node | Self::Chromium | Self::Prometheus | Self::Llvm => Ok(()),
+            Self::Node
+            | Self::Chromium
+            | Self::Prometheus
+            | Self::Nginx
+            | Self::Wrk
+            | Self::Llvm => Ok(()),
         }
     }
 
@@ -135,9 +150,20 @@ impl Need {
             Self::BrowserTestPackages => BROWSER_TESTS.by_hand(),
             Self::NodeClient => NODE_CLIENT.by_hand(),
             Self::PythonClient => python::by_hand(),
-            Self::Node | Self::Chromium | Self::Prometheus | Self::Llvm if apt::available() => apt::by_hand(self.apt_packages()),
+            Self::Node
+            | Self::Chromium
+            | Self::Prometheus
+            | Self::Nginx
+            | Self::Wrk
+            | Self::Llvm
+                if apt::available() =>
+            {
+                apt::by_hand(self.apt_packages())
+            }
             Self::Node => "install Node from your system's packages, then put node and npm on PATH".to_owned(),
             Self::Chromium => "install Chromium from your system's packages, then put chromium on PATH".to_owned(),
+            Self::Nginx => "install nginx from your system's packages, then put nginx on PATH".to_owned(),
+            Self::Wrk => "install wrk from your system's packages, then put wrk on PATH".to_owned(),
             Self::Llvm => "install LLVM 22 or newer, then put llvm-profdata and llvm-cov on PATH".to_owned(),
             Self::Prometheus => {
                 "install Prometheus from your system's packages, then put prometheus and promtool on PATH".to_owned()

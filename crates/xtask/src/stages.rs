@@ -13,7 +13,7 @@ use crate::setup::{self, Purpose};
 use crate::ui;
 
 /// Tells the tests where the program is, whatever the target folder is called.
-const PROGRAM_VARIABLE: &str = "TIDEGATE_BIN";
+pub(crate) const PROGRAM_VARIABLE: &str = "TIDEGATE_BIN";
 /// Tests that run Node or a browser, by their folder.
 const BROWSER_TESTS: &str = "tests/browser";
 

@@ -1,7 +1,7 @@
 //! What Tidegate costs: each row measured in the same run as what it is compared with.
 //!
-//! `cargo xtask bench core` and `bench series` run this, optimised; with the argument `decode` it measures the
-//! decoder, in WebAssembly too if the file of tests/bench/wasm follows. A row that misses its target says so and the
+//! `cargo xtask bench core`, `bench series` and `bench range` run this, optimised; with the argument
+//! `decode` it measures the decoder, in WebAssembly too if the file of tests/bench/wasm follows. A row that misses its target says so and the
 //! run fails, so whoever runs it need not compare numbers; no test depends on it.
 
 mod allocations;
@@ -10,6 +10,7 @@ mod decode;
 mod front;
 mod generated;
 mod hits;
+mod http;
 mod machine;
 mod ranges;
 mod series;
@@ -55,7 +56,11 @@ fn run() -> Result<bool> {
         }
         "series" => series::measure(&mut table)?,
         "decode" => decode::measure(&mut table, arguments.next().as_deref())?,
-        other => bail!("there is no bench {other:?}; there are: core, series, decode"),
+        "range" => {
+            ranges::measure(&mut table);
+            http::measure(&mut table)?;
+        }
+        other => bail!("there is no bench {other:?}; there are: core, series, decode, range"),
     }
     Ok(table.conclude())
 }
