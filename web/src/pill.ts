@@ -18,6 +18,7 @@ const FRESHNESS: Record<Freshness, (limits: Thresholds) => string> = {
 
 const PROVENANCE: Record<Provenance, string> = {
   hit: "Hit: answered from this page's memory, within its time to live.",
+  partial: "Partial: put together from memory and from what the source said just now.",
   miss: "Miss: fetched from the source for this very answer.",
   coalesced: "Coalesced: shared a fetch which was already under way.",
   stale: "Stale: past its time to live, shown while a newer answer is fetched.",
