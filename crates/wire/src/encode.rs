@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::columns::{Columns, Series};
 use crate::escape::{Html, write_string};
-use crate::number::{write_decimal, write_sample, write_short_seconds, write_timestamp_ms};
+use crate::number::{Line, write_decimal, write_sample, write_short_seconds, write_timestamp_ms};
 use crate::response::{Data, QueryResponse};
 
 /// Appends a success envelope.
@@ -114,6 +114,7 @@ fn reserve(columns: &Columns, out: &mut Vec<u8>) {
 fn write_vector(columns: &Columns, out: &mut Vec<u8>) {
     reserve(columns, out);
     let html = html(columns);
+    let mut line = Line::new();
     let with_data = columns
         .iter()
         .filter(|series| !series.values().is_empty() || series.histograms().len() > 0);
@@ -122,7 +123,8 @@ fn write_vector(columns: &Columns, out: &mut Vec<u8>) {
         match (series.timestamps_ms().last(), series.values().last()) {
             (Some(&timestamp_ms), Some(&value)) => {
                 out.extend_from_slice(b",\"value\":");
-                write_sample(timestamp_ms, value, out);
+                write_sample(timestamp_ms, value, &mut line, out);
+                line.flush(out);
             }
             _ => {
                 if let Some(histogram) = series.histograms().last() {
@@ -138,18 +140,20 @@ fn write_vector(columns: &Columns, out: &mut Vec<u8>) {
 fn write_matrix(columns: &Columns, out: &mut Vec<u8>) {
     reserve(columns, out);
     let html = html(columns);
+    let mut line = Line::new();
     write_list(columns.iter(), out, |series, out| {
         write_metric(&series, html, out);
         if !series.values().is_empty() {
-            out.extend_from_slice(b",\"values\":");
-            let samples = series
-                .timestamps_ms()
-                .iter()
-                .copied()
-                .zip(series.values().iter().copied());
-            write_list(samples, out, |(timestamp_ms, value), out| {
-                write_sample(timestamp_ms, value, out);
-            });
+            out.extend_from_slice(b",\"values\":[");
+            let samples = series.timestamps_ms().iter().zip(series.values());
+            for (index, (&timestamp_ms, &value)) in samples.enumerate() {
+                if index > 0 {
+                    line.put(b",");
+                }
+                write_sample(timestamp_ms, value, &mut line, out);
+            }
+            line.put(b"]");
+            line.flush(out);
         }
         if series.histograms().len() > 0 {
             out.extend_from_slice(b",\"histograms\":");

@@ -10,9 +10,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
-use line::Line;
-
 pub use duration::{parse_api_duration_ns, parse_duration_ms};
+pub(crate) use line::Line;
 pub(crate) use plain::{BEFORE, plain_sample};
 pub use time::parse_timestamp_ms;
 pub(crate) use time::{float_seconds_ms, parse_decimal_seconds};
@@ -21,6 +20,17 @@ pub(crate) use time::{float_seconds_ms, parse_decimal_seconds};
 ///
 /// The longest value Prometheus writes is the smallest float without exponent, 1,078 bytes.
 pub(crate) const TEXT_BYTES_MAX: usize = 2_048;
+
+/// The powers of ten that are `u64`s.
+const POWERS_OF_TEN: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut place = 1;
+    while place < 20 {
+        powers[place] = powers[place - 1] * 10;
+        place += 1;
+    }
+    powers
+};
 
 /// A text that is not the number, timestamp or duration it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +111,7 @@ pub fn parse_float(text: &str) -> Result<f64, NumberError> {
 pub fn write_float(value: f64, out: &mut Vec<u8>) {
     let mut line = Line::new();
     if line.float(value) {
-        return out.extend_from_slice(line.text());
+        return line.flush(out);
     }
     let magnitude = value.abs();
     if value.is_finite() && magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
@@ -126,23 +136,25 @@ pub fn write_decimal(value: f64, out: &mut Vec<u8>) {
 pub fn write_timestamp_ms(timestamp_ms: i64, out: &mut Vec<u8>) {
     let mut line = Line::new();
     line.timestamp_ms(timestamp_ms);
-    out.extend_from_slice(line.text());
+    line.flush(out);
 }
 
 /// Appends `[t,"v"]`, as [`write_timestamp_ms`] and [`write_float`] would write the two.
-#[inline]
-pub(crate) fn write_sample(timestamp_ms: i64, value: f64, out: &mut Vec<u8>) {
-    let mut line = Line::new();
-    line.put(b"[", 1);
-    line.timestamp_ms(timestamp_ms);
-    line.put(b",\"", 2);
-    if line.float(value) {
-        line.put(b"\"]", 2);
-        return out.extend_from_slice(line.text());
+///
+/// The end of it may still be in `line`, which is to be flushed after the last sample.
+#[inline(always)]
+pub(crate) fn write_sample(timestamp_ms: i64, value: f64, line: &mut Line, out: &mut Vec<u8>) {
+    if line.is_full() {
+        line.flush(out);
     }
-    out.extend_from_slice(line.text());
-    write_float(value, out);
-    out.extend_from_slice(b"\"]");
+    line.put(b"[");
+    line.timestamp_ms(timestamp_ms);
+    line.put(b",\"");
+    if !line.float(value) {
+        line.flush(out);
+        write_float(value, out);
+    }
+    line.put(b"\"]");
 }
 
 /// Appends a timestamp as Prometheus writes scalars': the shortest decimal of the seconds as a float.

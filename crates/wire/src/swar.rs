@@ -55,7 +55,7 @@ pub(crate) fn plain_length(bytes: &[u8], start: usize) -> Option<usize> {
     Some(at + end - start)
 }
 
-/// The decimal digits of a word as numbers, each in its byte.
+/// The decimal digits of a word as numbers, each in its byte; and back.
 #[inline(always)]
 pub(crate) const fn as_digits(word: u64) -> u64 {
     word ^ (ONES * b'0' as u64)
@@ -87,16 +87,15 @@ pub(crate) const fn number(digits: u64) -> u64 {
     odd.wrapping_add(even) >> 32
 }
 
-/// Eight digits of a number below 10^8, with leading zeros.
-#[inline]
-pub(crate) const fn eight_digits(number: u64) -> [u8; 8] {
+/// The eight digits of a number below 10^8: what [`number`] would make that number of.
+#[inline(always)]
+pub(crate) const fn digits(number: u64) -> u64 {
     let fours = (number / 10_000) | ((number % 10_000) << 32);
     // 5243 / 2^19 is 1/100 for what is below 10^4, 103 / 2^10 is 1/10 for what is below 100.
     let hundreds = ((fours * 5_243) >> 19) & 0x0000_007f_0000_007f;
     let pairs = hundreds | ((fours - hundreds * 100) << 16);
     let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
-    let digits = tens | ((pairs - tens * 10) << 8);
-    (digits + ONES * b'0' as u64).to_le_bytes()
+    tens | ((pairs - tens * 10) << 8)
 }
 
 #[cfg(test)]
@@ -151,7 +150,8 @@ mod tests {
             .step_by(9_973)
             .chain([9_999, 10_000, 99_999_999]);
         for number in numbers {
-            assert_eq!(eight_digits(number), format!("{number:08}").as_bytes());
+            let text = as_digits(digits(number)).to_le_bytes();
+            assert_eq!(text, format!("{number:08}").as_bytes());
         }
     }
 }

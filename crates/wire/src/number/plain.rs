@@ -3,23 +3,13 @@
 //! What is read here is what [`parse_float`](super::parse_float) makes of the same text, bit for bit;
 //! what would take more care is left to it.
 
+use super::POWERS_OF_TEN;
 use crate::swar::{as_digits, last_bytes, mark_no_digit, number};
 
 /// Up to here every whole number is a float.
 const EXACT_MAX: u64 = 1 << 53;
 /// The most digits of a fraction in 24 bytes.
 const PLACES_MAX: usize = 22;
-
-/// The powers of ten that are `u64`s.
-const POWERS_OF_TEN: [u64; 20] = {
-    let mut powers = [1; 20];
-    let mut place = 1;
-    while place < 20 {
-        powers[place] = powers[place - 1] * 10;
-        place += 1;
-    }
-    powers
-};
 
 /// The powers of ten up to that of eight places.
 const EXACT_POWERS_OF_TEN: [f64; 9] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];

@@ -4,6 +4,8 @@
 //! written with an exponent, whole numbers above 2^53, and the few floats between two equally good
 //! decimals.
 
+use super::POWERS_OF_TEN;
+
 /// Below this, numbers are written with an exponent.
 const LEAST: f64 = 1e-6;
 /// From here on every float is a whole number, though perhaps not in its shortest form.
@@ -21,47 +23,64 @@ const POWERS_OF_FIVE: [u64; PLACES_MAX + 1] = {
     powers
 };
 
-/// The shortest decimal that reads back as `value`, and of those the nearest: `digits / 10^places`.
+/// `whole + fraction / 10^places`; the fraction has no zeros at its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Decimal {
+    pub(super) whole: u64,
+    pub(super) fraction: u64,
+    pub(super) places: usize,
+}
+
+/// The shortest decimal that reads back as `value`, and of those the nearest.
 ///
 /// `None` for what is not covered; negative numbers and -0 are not either.
-#[inline]
-pub(super) fn shortest(value: f64) -> Option<(u64, usize)> {
-    if value.to_bits() == 0 {
-        return Some((0, 0));
-    }
-    if !(LEAST..WHOLE).contains(&value) {
+#[inline(always)]
+pub(super) fn shortest(value: f64) -> Option<Decimal> {
+    if !(LEAST..WHOLE).contains(&value) && value.to_bits() != 0 {
         return None;
     }
-    let whole = value as u64;
+    // Signed numbers are converted in one step.
+    let whole = value as i64;
     if whole as f64 == value {
-        return Some((whole, 0));
+        return Some(Decimal {
+            whole: whole as u64,
+            fraction: 0,
+            places: 0,
+        });
     }
-    few_places(value).or_else(|| many_places(value))
+    let (digits, places) = three_places(value).or_else(|| many_places(value))?;
+    // The whole numbers on both sides are floats, so that no decimal beyond them reads back as the value.
+    let below_point = POWERS_OF_TEN
+        .get(places)
+        .map_or(0, |power| whole as u64 * power);
+    let (fraction, places) = stripped(digits - below_point, places);
+    Some(Decimal {
+        whole: whole as u64,
+        fraction,
+        places,
+    })
 }
 
-/// A decimal of at most three places, if the value has one of at most 15 digits.
+/// The value in thousandths, if it has no further places, and at most 15 digits.
 ///
-/// Decimals of up to 15 digits are different floats, so the one with the fewest places is the shortest.
-/// The product with a power of ten misses the whole number by two roundings, which for 15 digits is less
-/// than a quarter.
-#[inline]
-fn few_places(value: f64) -> Option<(u64, usize)> {
+/// Decimals of up to 15 digits are different floats, so no other one is shorter. The product with a
+/// power of ten misses the whole number by two roundings, which for 15 digits is less than a quarter.
+#[inline(always)]
+fn three_places(value: f64) -> Option<(u64, usize)> {
     const DIGITS_15: f64 = 1e15;
-    for (places, power) in [10.0, 100.0, 1_000.0].into_iter().enumerate() {
-        let digits = (value * power + 0.5) as u64;
-        if digits as f64 / power == value && (digits as f64) < DIGITS_15 {
-            return Some((digits, places + 1));
-        }
-    }
-    None
+    let digits = (value * 1_000.0 + 0.5) as i64 as f64;
+    (digits / 1_000.0 == value && digits < DIGITS_15).then_some((digits as i64 as u64, 3))
 }
 
-/// With as many places as it takes.
+/// With as many places as it takes, and perhaps zeros at the end.
 ///
 /// The value is `c·2^q`; what lies within half of `2^q` reads back as it. With `10^-k` at most `2^q`,
 /// some number of `k` places lies there, and with `10^-(k-1)` above it at most one of fewer places.
 /// Everything is counted in units of `2^-(s+1)` of the last of the `k` places: the value is `2·c·5^k`,
 /// where `s = -(q + k)`, and half of `2^q` is `5^k`, which is odd, so no candidate lies on the edge.
+///
+/// The last digit of many samples is random, so that nothing here branches on it.
+#[inline(always)]
 fn many_places(value: f64) -> Option<(u64, usize)> {
     const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
     let bits = value.to_bits();
@@ -74,36 +93,36 @@ fn many_places(value: f64) -> Option<(u64, usize)> {
     let q = (bits >> FRACTION_BITS) as i32 - 1_075;
     // 78,913 / 2^18 is the logarithm of 2 to the base 10, well enough for |q| up to 73.
     let k = ((-q * 78_913) >> 18) as usize + 1;
-    let half = u128::from(*POWERS_OF_FIVE.get(k)?);
-    let scaled = 2 * u128::from(c) * half;
-    let unit_bits = 1 - q - k as i32;
-    let unit = 1_u128 << unit_bits;
+    let half = *POWERS_OF_FIVE.get(k)?;
+    let scaled = 2 * u128::from(c) * u128::from(half);
+    // At most 51, so that ten units fit a word.
+    let unit_bits = (1 - q - k as i32) & 63;
+    let unit = 1_u64 << unit_bits;
     let digits = (scaled >> unit_bits) as u64;
-    let rest = scaled & (unit - 1);
+    let rest = scaled as u64 & (unit - 1);
     let (tens, ones) = (digits / 10, digits % 10);
-    let above_tens = (u128::from(ones) << unit_bits) + rest;
-    if above_tens < half {
-        return Some(stripped(tens, k - 1));
+    let above_tens = (ones << unit_bits) + rest;
+    let (down, up) = (above_tens < half, 10 * unit - above_tens < half);
+    let shorter = down | up;
+    if 2 * rest == unit && !shorter {
+        return None;
     }
-    if 10 * unit - above_tens < half {
-        return Some(stripped(tens + 1, k - 1));
-    }
-    match (2 * rest).cmp(&unit) {
-        core::cmp::Ordering::Less => Some((digits, k)),
-        core::cmp::Ordering::Greater => Some((digits + 1, k)),
-        core::cmp::Ordering::Equal => None,
-    }
+    let (digits, round_up) = if shorter {
+        (tens, up)
+    } else {
+        (digits, 2 * rest > unit)
+    };
+    Some((digits + u64::from(round_up), k - usize::from(shorter)))
 }
 
-/// Without zeros at the end of the fraction.
-fn stripped(mut digits: u64, mut places: usize) -> (u64, usize) {
-    for (power, zeros) in [(100_000_000, 8), (10_000, 4), (100, 2), (10, 1)] {
-        if places >= zeros && digits.is_multiple_of(power) {
-            digits /= power;
-            places -= zeros;
-        }
+/// Without zeros at the end of the fraction, which is not zero.
+#[inline(always)]
+fn stripped(mut fraction: u64, mut places: usize) -> (u64, usize) {
+    while fraction.is_multiple_of(10) {
+        fraction /= 10;
+        places -= 1;
     }
-    (digits, places)
+    (fraction, places)
 }
 
 #[cfg(test)]
@@ -111,13 +130,15 @@ mod tests {
     use super::*;
     use std::format;
 
-    /// What the standard library writes, as digits and places.
-    fn expected(value: f64) -> (u64, usize) {
+    /// What the standard library writes.
+    fn expected(value: f64) -> Decimal {
         let text = format!("{value}");
-        let places = text
-            .split_once('.')
-            .map_or(0, |(_, fraction)| fraction.len());
-        (text.replace('.', "").parse().unwrap(), places)
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
+        Decimal {
+            whole: whole.parse().unwrap(),
+            fraction: fraction.parse().unwrap(),
+            places: text.len() - (whole.len() + 1).min(text.len()),
+        }
     }
 
     #[test]
@@ -144,7 +165,7 @@ mod tests {
             assert_eq!(shortest(value), Some(expected(value)), "{value}");
         }
         for value in [0.0, 1.0, 10.0, 9_007_199_254_740_991.0] {
-            assert_eq!(shortest(value), Some((value as u64, 0)));
+            assert_eq!(shortest(value), Some(expected(value)), "{value}");
         }
     }
 
