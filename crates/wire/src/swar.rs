@@ -10,6 +10,27 @@ pub(crate) fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*eight))
 }
 
+/// Whether `bytes` begin with `start`: for short texts, where calling for a comparison costs more than it.
+#[inline]
+pub(crate) fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
+    let Some(bytes) = bytes.get(..start.len()) else {
+        return false;
+    };
+    if let (Some(last), Some(expected)) = (bytes.last_chunk::<8>(), start.last_chunk::<8>()) {
+        // The last word overlaps the one before.
+        let (words, expected_words) = (bytes.as_chunks::<8>().0, start.as_chunks::<8>().0);
+        let differ = |(word, expected): (&[u8; 8], _)| word != expected;
+        return last == expected && !words.iter().zip(expected_words).any(differ);
+    }
+    if let (Some(last), Some(expected)) = (bytes.last_chunk::<4>(), start.last_chunk::<4>()) {
+        return last == expected && bytes.first_chunk::<4>() == start.first_chunk();
+    }
+    bytes
+        .iter()
+        .zip(start)
+        .all(|(byte, expected)| byte == expected)
+}
+
 /// The high bit of the first byte that is `byte`, and perhaps of later bytes.
 #[inline]
 pub(crate) const fn mark_equal(word: u64, byte: u8) -> u64 {
@@ -117,6 +138,21 @@ mod tests {
         assert_eq!(plain_length(b"no end in sight", 0), None);
         assert_eq!(plain_length(b"short", 0), None);
         assert_eq!(plain_length(b" !#[]\x7f\xff\x80\"", 0), Some(8));
+    }
+
+    #[test]
+    fn bytes_begin_with_what_they_share_to_the_last() {
+        let text = b"abcdefghijklmnopqrstuvwxyz";
+        for length in 0..=text.len() {
+            let start = &text[..length];
+            assert!(begins_with(text, start) && begins_with(start, start));
+            assert!(length == 0 || !begins_with(&text[..length - 1], start));
+            for place in 0..length {
+                let mut other = *text;
+                other[place] ^= 1;
+                assert!(!begins_with(&other, start), "{place} of {length}");
+            }
+        }
     }
 
     #[test]

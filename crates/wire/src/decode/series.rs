@@ -14,7 +14,7 @@ use crate::columns::{Columns, ColumnsBuilder};
 use crate::escape::is_plain_html;
 use crate::number::{BEFORE, plain_sample};
 use crate::reader::Reader;
-use crate::swar::plain_length;
+use crate::swar::{begins_with, plain_length};
 
 const LABELS: &str = "labels in one series";
 pub(super) const BYTES_IN_ONE: &str = "bytes in one label";
@@ -203,7 +203,8 @@ impl<'l> Filling<'l> {
         let Some(value) = behind_name(rest, name, *first) else {
             return Ok(false);
         };
-        let is_above = value.starts_with(above.as_bytes()) && value.get(above.len()) == Some(&b'"');
+        let is_above =
+            begins_with(value, above.as_bytes()) && value.get(above.len()) == Some(&b'"');
         let length = match is_above {
             true => above.len(),
             false => match plain_length(value, 0) {
@@ -301,11 +302,14 @@ impl<'l> Filling<'l> {
 
 /// What stands behind `"name":"`, or behind `,"name":"` if it is not the first label.
 fn behind_name<'a>(bytes: &'a [u8], name: &str, first: bool) -> Option<&'a [u8]> {
-    let quote: &[u8] = if first { b"\"" } else { b",\"" };
-    bytes
-        .strip_prefix(quote)?
-        .strip_prefix(name.as_bytes())?
-        .strip_prefix(b"\":\"")
+    let quoted = match first {
+        true => bytes.strip_prefix(b"\"")?,
+        false => bytes.strip_prefix(b",\"")?,
+    };
+    if !begins_with(quoted, name.as_bytes()) {
+        return None;
+    }
+    quoted[name.len()..].strip_prefix(b"\":\"")
 }
 
 fn require(found: Option<()>, key: &'static str, reader: &Reader<'_>) -> Result<()> {
