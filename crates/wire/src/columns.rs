@@ -31,7 +31,7 @@ pub struct Columns {
 
 /// Where one label lies in the arena.
 #[derive(Clone, Copy)]
-struct Label {
+pub(crate) struct Label {
     name: Span,
     value: Span,
 }

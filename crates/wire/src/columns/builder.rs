@@ -41,13 +41,9 @@ impl ColumnsBuilder {
         self.push_label(Label { name, value });
     }
 
-    /// Adds the label at the same place in the series before, with `value` if it is given.
-    ///
-    /// # Panics
-    ///
-    /// If there is none: see [`label_above`](Self::label_above).
-    pub(crate) fn label_as_above(&mut self, value: Option<&str>) {
-        let mut label = self.label_above().expect("the series before has it");
+    /// Adds a label that [`label_above`](Self::label_above) gave, with another `value` if there is one.
+    #[inline]
+    pub(crate) fn label_as_above(&mut self, mut label: Label, value: Option<&str>) {
         if let Some(value) = value {
             label.value = self.intern(value, None);
         }
@@ -108,13 +104,12 @@ impl ColumnsBuilder {
         columns.values.reserve(samples);
     }
 
-    /// The label at the same place in the series before as the next one will have in this.
-    pub(crate) fn text_above(&self) -> Option<(&str, &str)> {
-        let label = self.label_above()?;
-        Some((
-            self.columns.slice(label.name),
-            self.columns.slice(label.value),
-        ))
+    /// The name and the value of a label that was added before.
+    #[inline]
+    pub(crate) fn text_of(&self, label: Label) -> (&[u8], &[u8]) {
+        let text =
+            |span: Span| &self.columns.text.as_bytes()[span.start as usize..span.end as usize];
+        (text(label.name), text(label.value))
     }
 
     /// Whether the current series has a label called `name`.
@@ -151,8 +146,10 @@ impl ColumnsBuilder {
         &mut self.columns.series[last]
     }
 
-    /// The label at the same place in the series before: results repeat names and values there.
-    fn label_above(&self) -> Option<Label> {
+    /// The label at the same place in the series before as the next one will have in this: results
+    /// repeat names and values there.
+    #[inline]
+    pub(crate) fn label_above(&self) -> Option<Label> {
         let columns = &self.columns;
         let before = columns.series.len().checked_sub(2)?;
         let place = columns.labels.len() - columns.series[before].labels;
@@ -179,6 +176,7 @@ impl ColumnsBuilder {
         *slot
     }
 
+    #[inline]
     fn push_label(&mut self, label: Label) {
         self.columns.labels.push(label);
         self.current().labels += 1;

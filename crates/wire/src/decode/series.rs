@@ -196,15 +196,15 @@ impl<'l> Filling<'l> {
         first: &mut bool,
         count: &mut usize,
     ) -> Result<bool> {
-        let Some((name, above)) = self.builder.text_above() else {
+        let Some(label) = self.builder.label_above() else {
             return Ok(false);
         };
+        let (name, above) = self.builder.text_of(label);
         let rest = reader.rest();
         let Some(value) = behind_name(rest, name, *first) else {
             return Ok(false);
         };
-        let is_above =
-            begins_with(value, above.as_bytes()) && value.get(above.len()) == Some(&b'"');
+        let is_above = begins_with(value, above) && value.get(above.len()) == Some(&b'"');
         let length = match is_above {
             true => above.len(),
             false => match plain_length(value, 0) {
@@ -221,14 +221,14 @@ impl<'l> Filling<'l> {
         reader.advance(rest.len() - value.len());
         let start = reader.position();
         reader.advance(length);
-        let text = reader.since(start);
-        reader.advance(1);
         if is_above {
-            self.builder.label_as_above(None);
+            self.builder.label_as_above(label, None);
         } else {
-            self.builder.label_as_above(Some(text));
+            let text = reader.since(start);
+            self.builder.label_as_above(label, Some(text));
             self.note_html(text);
         }
+        reader.advance(1);
         Ok(true)
     }
 
@@ -301,12 +301,12 @@ impl<'l> Filling<'l> {
 }
 
 /// What stands behind `"name":"`, or behind `,"name":"` if it is not the first label.
-fn behind_name<'a>(bytes: &'a [u8], name: &str, first: bool) -> Option<&'a [u8]> {
+fn behind_name<'a>(bytes: &'a [u8], name: &[u8], first: bool) -> Option<&'a [u8]> {
     let quoted = match first {
         true => bytes.strip_prefix(b"\"")?,
         false => bytes.strip_prefix(b",\"")?,
     };
-    if !begins_with(quoted, name.as_bytes()) {
+    if !begins_with(quoted, name) {
         return None;
     }
     quoted[name.len()..].strip_prefix(b"\":\"")
