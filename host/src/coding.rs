@@ -43,8 +43,11 @@ pub(crate) fn best(accepted: &str) -> Coding {
         for part in accepted.split(',') {
             let mut fields = part.split(';').map(str::trim);
             let name = fields.next().unwrap_or_default();
-            let weight =
-                fields.find_map(|field| field.strip_prefix("q=").or(field.strip_prefix("Q=")));
+            let weight = fields.find_map(|field| {
+                field
+                    .strip_prefix("q=")
+                    .or_else(|| field.strip_prefix("Q="))
+            });
             // What is no number is no wish.
             let weight = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0_f32));
             if name.eq_ignore_ascii_case(word) {
@@ -56,7 +59,7 @@ pub(crate) fn best(accepted: &str) -> Coding {
         }
         any
     };
-    let gzip = quality("gzip").or(quality("x-gzip")).unwrap_or(0.0);
+    let gzip = quality("gzip").or_else(|| quality("x-gzip")).unwrap_or(0.0);
     let zstd = quality("zstd").unwrap_or(0.0);
     // Not named, it is acceptable, and the last choice.
     let identity = quality("identity").filter(|_| accepted.contains("identity"));
