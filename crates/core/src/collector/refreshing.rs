@@ -96,6 +96,8 @@ impl Collector {
             return false;
         };
         self.drop_tracking(id, now);
+        // Its fetch may have been given up, and made room for another.
+        self.launch_all(now);
         true
     }
 

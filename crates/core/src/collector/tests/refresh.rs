@@ -75,6 +75,27 @@ fn after_untrack_nothing_is_fetched() {
 }
 
 #[test]
+fn a_refresh_given_up_by_untrack_makes_room_for_who_is_queued() {
+    let mut config = Config::with_sources(vec![SourceConfig {
+        ttl: Duration::from_secs(1),
+        ..warm()
+    }]);
+    config.limits.fetches_per_source_max = 1;
+    let mut world = World::of(config);
+    world.pending(&up());
+    answer_all(&mut world);
+    let key = world.ready(&up()).key;
+    while world.fetches.is_empty() {
+        world.pass(100);
+    }
+    world.pending(&Ask::promql("queued"));
+    assert_eq!(world.fetches.len(), 1);
+    assert!(world.collector.untrack(&key, world.now()));
+    world.drain();
+    assert_eq!(world.fetches.last().unwrap().request.form, "query=queued");
+}
+
+#[test]
 fn a_foreground_ask_joins_a_refresh_under_way() {
     let mut world = World::with(SourceConfig {
         ttl: Duration::from_secs(1),
