@@ -187,12 +187,6 @@ impl Profile {
             },
             config: Config::default(),
         };
-        // Where a breaker opens for less than a fetch may take, late results meet its probe.
-        let open = if seed % 8 == 5 {
-            Duration::from_secs(1)
-        } else {
-            BreakerConfig::default().open
-        };
         // A crowd is costly, so few runs have many.
         if profile.crowd > 50 {
             for (act, weight) in &mut profile.act_weights {
@@ -202,10 +196,7 @@ impl Profile {
             }
         }
         let sources = (0..profile.sources).map(|nth| source(nth, adaptive, &profile, r));
-        let mut sources: Vec<_> = sources.collect();
-        for source in &mut sources {
-            source.breaker.open = open;
-        }
+        let sources = sources.collect();
         profile.config = Config {
             sources,
             cache: CacheConfig {
@@ -227,7 +218,29 @@ impl Profile {
             seed,
             ..Config::default()
         };
+        if seed % 8 == 5 {
+            profile.hurry_breakers();
+        }
         profile
+    }
+
+    /// Has breakers open for far less than a fetch takes, and several fetches fail at once: only
+    /// so do results from before an opening come while its probe is under way.
+    fn hurry_breakers(&mut self) {
+        self.gap = self.gap.min(Duration::from_millis(100));
+        self.latency = Duration::from_secs(3);
+        self.faults_percent = self.faults_percent.max(40);
+        self.queries = self.queries.max(3);
+        let limits = &mut self.config.limits;
+        limits.fetches_per_source_max = limits.fetches_per_source_max.max(2);
+        for source in &mut self.config.sources {
+            source.timeout = Duration::from_secs(10);
+            source.breaker = BreakerConfig {
+                failures_max: source.breaker.failures_max.clamp(1, 2),
+                open: Duration::from_millis(200),
+                open_max: Duration::from_secs(1),
+            };
+        }
     }
 }
 
