@@ -214,6 +214,14 @@ fn host(project: &Project, profile: Profile) -> Result<PathBuf> {
     )
 }
 
+/// Builds the decoder that the bench runs in Node; gives back the wasm file.
+///
+/// # Errors
+/// When there is no compiler for it, or it fails.
+pub(crate) fn decoder(project: &Project) -> Result<PathBuf> {
+    compile_wasm(project, "tidegate-bench-wasm", &[])
+}
+
 fn compile_wasm(project: &Project, package: &str, options: &[&str]) -> Result<PathBuf> {
     let toolchain =
         WasmToolchain::find(project).context("no compiler for wasm: the set-up did not run")?;

@@ -22,7 +22,8 @@ pub(crate) enum Bench {
     Core,
     /// Series in memory: bytes per sample, decoding and appending beside pco, a whole store.
     Series,
-    /// Range queries: what a window that slides costs, and over HTTP beside Prometheus and nginx.
+    /// Range queries: decoding beside sonic-rs, native and in WebAssembly, what a window that slides
+    /// costs, and over HTTP beside Prometheus and nginx.
     Range,
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn bench(project: &Project, bench: Bench) -> Result<()> {
     if bench == Bench::Range {
         ui::heading("build");
         let program = artefacts::build(project, &FOR_DEMO, Profile::Release)?;
+        measure.arg(artefacts::decoder(project)?);
         measure.env(PROGRAM_VARIABLE, program.context("the host was not built")?);
     }
     ui::heading(&format!("bench {}", bench.subject()));

@@ -44,7 +44,7 @@ fn run() -> Result<bool> {
     }
     let mut table = Table::default();
     machine::describe(match subject {
-        "decode" => decode::RIVALS,
+        "decode" | "range" => decode::RIVALS,
         _ => "quick_cache 0.7, pco 1.1",
     });
     match subject {
@@ -52,11 +52,11 @@ fn run() -> Result<bool> {
             hits::measure(&mut table);
             tracked::measure(&mut table);
             front::measure(&mut table);
-            ranges::measure(&mut table);
         }
         "series" => series::measure(&mut table)?,
         "decode" => decode::measure(&mut table, arguments.next().as_deref())?,
         "range" => {
+            decode::measure(&mut table, arguments.next().as_deref())?;
             ranges::measure(&mut table);
             http::measure(&mut table)?;
         }
