@@ -176,7 +176,12 @@ mod tests {
     fn rendered(outputs: Vec<Output<GuestReply>>) -> Vec<Arc<Rendered>> {
         let response = |output| match output {
             Output::Reply(_, GuestReply::Http(response)) => Rendered::of(response).map(Arc::new),
-            _ => None,
+            Output::Fetch(_)
+            | Output::Cancel(_)
+            | Output::Reply(..)
+            | Output::Event(_)
+            | Output::Forget(_)
+            | Output::Wait(_) => None,
         };
         outputs.into_iter().filter_map(response).collect()
     }

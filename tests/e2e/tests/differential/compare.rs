@@ -52,7 +52,7 @@ fn first_difference(expected: &[u8], got: &[u8]) -> Option<String> {
         .iter()
         .zip(got)
         .position(|(one, other)| one != other)
-        .unwrap_or(expected.len().min(got.len()));
+        .unwrap_or_else(|| expected.len().min(got.len()));
     let around = |body: &[u8]| {
         let from = at.saturating_sub(SHOWN / 2);
         let to = (at + SHOWN / 2).min(body.len());
