@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod change;
+mod endpoints;
 mod gathering;
 mod hits;
 mod lending;
