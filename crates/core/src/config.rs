@@ -4,14 +4,16 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
 use crate::pack::packs;
 use crate::{
-    BreakerConfig, OwnerError, OwnerMap, PackConfig, PackError, RetryBudgetConfig, RetryConfig,
-    TemplateError, Thresholds,
+    BreakerConfig, OwnerError, OwnerMap, PackConfig, RetryBudgetConfig, RetryConfig, Thresholds,
 };
+
+mod error;
+
+pub use error::ConfigError;
 
 /// Targets of one scrape source: each is fetched for one ask, so more belong to a Prometheus.
 const TARGETS_MAX: usize = 1_000;
@@ -433,140 +435,12 @@ impl Default for Limits {
     }
 }
 
-/// What is wrong with a configuration; its author is to blame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A source's name has other characters than names may have, or none.
-    BadName {
-        /// The name given.
-        name: String,
-    },
-    /// Two sources share a name, or one is called `local`.
-    DuplicateSource {
-        /// The name.
-        name: String,
-    },
-    /// A source's thresholds are not in order.
-    Thresholds {
-        /// The source.
-        source: String,
-    },
-    /// A source's timeout is zero, so no fetch could succeed.
-    ZeroTimeout {
-        /// The source.
-        source: String,
-    },
-    /// A scrape source has no targets, or too many.
-    Targets {
-        /// The source.
-        source: String,
-        /// How many it has.
-        targets: usize,
-    },
-    /// A scrape source names a target twice.
-    DuplicateTarget {
-        /// The source.
-        source: String,
-        /// The target.
-        target: String,
-    },
-    /// A template's own thresholds are not in order.
-    TemplateThresholds {
-        /// The source it belongs to.
-        source: String,
-        /// The template.
-        template: String,
-    },
-    /// A template is wrong.
-    Template {
-        /// The source it belongs to.
-        source: String,
-        /// What is wrong with it.
-        error: TemplateError,
-    },
-    /// There are more packs than there may be.
-    TooManyPacks {
-        /// How many there are.
-        packs: usize,
-    },
-    /// Two packs share a name, or one has that of a shipped pack.
-    DuplicatePack {
-        /// The name.
-        name: String,
-    },
-    /// A pack is wrong.
-    Pack {
-        /// The pack.
-        pack: String,
-        /// What is wrong with it.
-        error: PackError,
-    },
-    /// A workload cannot be given to its owner.
-    Owner(OwnerError),
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadName { name } => {
-                write!(
-                    f,
-                    "bad source name {name:?}: use letters, digits, '_', '-' and '.', beginning with none of '-' and '.'"
-                )
-            }
-            Self::DuplicateSource { name } if name == LOCAL => {
-                write!(
-                    f,
-                    "no source may be named \"local\": that is Tidegate's own"
-                )
-            }
-            Self::DuplicateSource { name } => write!(f, "two sources are named {name:?}"),
-            Self::Thresholds { source } => {
-                write!(
-                    f,
-                    "source {source}: thresholds must be in order: fresh_below <= warn_past <= unavailable_past"
-                )
-            }
-            Self::ZeroTimeout { source } => write!(
-                f,
-                "source {source}: the timeout is zero, so no fetch could succeed"
-            ),
-            Self::Targets { source, targets } => write!(
-                f,
-                "source {source} has {targets} targets: a scrape source has 1 to {TARGETS_MAX}"
-            ),
-            Self::DuplicateTarget { source, target } => {
-                write!(f, "source {source} names target {target:?} twice")
-            }
-            Self::TemplateThresholds { source, template } => {
-                write!(
-                    f,
-                    "source {source}: template {template:?}: thresholds must be in order: fresh_below <= warn_past <= unavailable_past"
-                )
-            }
-            Self::Template { source, error } => write!(f, "source {source}: {error}"),
-            Self::TooManyPacks { packs } => {
-                write!(f, "{packs} packs, at most {PACKS_MAX} are taken")
-            }
-            Self::DuplicatePack { name } if packs::NAMES.contains(&&**name) => write!(
-                f,
-                "no pack may be named {name:?}: that one is shipped, and asks whatever templates of its queries' names a source has"
-            ),
-            Self::DuplicatePack { name } => write!(f, "two packs are named {name:?}"),
-            Self::Pack { pack, error } => write!(f, "pack {pack}: {error}"),
-            Self::Owner(error) => write!(f, "owners: {error}"),
-        }
-    }
-}
-
-impl core::error::Error for ConfigError {}
-
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
 
     use super::*;
+    use crate::TemplateError;
 
     #[test]
     fn the_default_configuration_is_valid() {

@@ -23,6 +23,15 @@ struct Truth {
 }
 
 impl Truth {
+    /// What it says first, and after a change.
+    fn editions() -> (Self, Self) {
+        let later = Self {
+            edition: 1,
+            warns: false,
+        };
+        (Self::default(), later)
+    }
+
     fn response(self, range: Range) -> QueryResponse {
         let mut builder = ColumnsBuilder::new();
         let step = i64::try_from(range.step.as_millis()).unwrap();
@@ -202,13 +211,7 @@ fn a_settled_window_within_what_is_known_is_a_hit() {
 #[test]
 fn settled_data_is_not_believed_for_ever() {
     let mut world = World::new();
-    let (old, new) = (
-        Truth::default(),
-        Truth {
-            edition: 1,
-            warns: false,
-        },
-    );
+    let (old, new) = Truth::editions();
     world.asked_for(&ask(-2 * HOUR, -HOUR), old);
     world.pass(3_599_999);
     let narrow = ask(-2 * HOUR, -HOUR - STEP);
@@ -347,13 +350,7 @@ fn nobody_waits_beyond_their_own_deadline() {
 #[test]
 fn an_invalidation_reaches_extents_and_what_is_under_way() {
     let mut world = World::new();
-    let (old, new) = (
-        Truth::default(),
-        Truth {
-            edition: 1,
-            warns: false,
-        },
-    );
+    let (old, new) = Truth::editions();
     world.asked_for(&ask(-2 * HOUR, -HOUR), old);
     let wide = ask(-2 * HOUR, -HOUR / 2);
     let id = world.pending(&wide);
@@ -383,13 +380,7 @@ fn an_invalidation_reaches_extents_and_what_is_under_way() {
 #[test]
 fn whoever_takes_no_age_fetches_everything_anew_for_all() {
     let mut world = World::new();
-    let (old, new) = (
-        Truth::default(),
-        Truth {
-            edition: 1,
-            warns: false,
-        },
-    );
+    let (old, new) = Truth::editions();
     world.asked_for(&ask(-2 * HOUR, -HOUR), old);
     let middle = ask(-HOUR * 7 / 4, -HOUR * 5 / 4);
     let anew = Ask {
@@ -467,13 +458,7 @@ fn what_is_pinned_or_hangs_on_its_window_is_asked_as_it_stands() {
 #[test]
 fn a_wall_clock_that_ran_ahead_leaves_nothing_settled_behind() {
     let mut world = World::new();
-    let (early, truth) = (
-        Truth::default(),
-        Truth {
-            edition: 1,
-            warns: false,
-        },
-    );
+    let (early, truth) = Truth::editions();
     world.wall_shift_ms = 2 * HOUR;
     world.asked_for(&ask(0, HOUR), early);
     world.wall_shift_ms = 0;
