@@ -101,7 +101,7 @@ pub use pack::{
 };
 pub use random::Random;
 pub use range::{Range, RangeError};
-pub use record::{Family, Record, RecordError, Recorded, Refusal, Sample};
+pub use record::{Record, RecordError, Recorded, Refusal};
 pub use retry::{Failure, Retry, RetryConfig};
 pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};
 pub use retry_budget::{RetryBudget, RetryBudgetConfig};
@@ -109,4 +109,5 @@ pub use scrape_clock::ScrapeClock;
 pub use source::{SourceHealth, SourceStatus};
 pub use stats::{AGE_BUCKETS_S, Stats};
 pub use template::{BindError, Template, TemplateError};
+pub use tidegate_series::{Family, Sample};
 pub use time::{Instant, Now, UnixMillis};
