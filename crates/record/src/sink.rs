@@ -1,0 +1,71 @@
+//! Sinks: where what was recorded goes.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::Batch;
+
+/// What of a batch a sink reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// The state of series.
+    Samples,
+    /// Each event by itself.
+    Events,
+    /// Both.
+    Everything,
+}
+
+impl Takes {
+    /// Whether it reads events.
+    #[must_use]
+    pub const fn events(self) -> bool {
+        matches!(self, Self::Events | Self::Everything)
+    }
+
+    /// Whether it reads samples.
+    #[must_use]
+    pub const fn samples(self) -> bool {
+        matches!(self, Self::Samples | Self::Everything)
+    }
+}
+
+/// Where batches go. It runs on a thread of its own, behind a bounded queue, so it may block: nobody
+/// who records waits for it, and what it refuses touches no other sink.
+pub trait Sink: Send {
+    /// What it reads of a batch.
+    fn takes(&self) -> Takes {
+        Takes::Samples
+    }
+
+    /// Writes a batch, in order. What was written need not be safe before [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// What went wrong, and how much of the batch is lost by it. The sink stays usable.
+    fn write(&mut self, batch: &Batch) -> Result<(), SinkError>;
+
+    /// Makes sure that what was written outlives this program: called by interval and at its end.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// Why a sink did not take everything.
+#[derive(Debug)]
+pub struct SinkError {
+    /// In words: what, where, and what to do about it.
+    pub message: String,
+    /// How many samples and events of the batch are lost.
+    pub dropped: usize,
+}
+
+impl fmt::Display for SinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for SinkError {}
