@@ -1,4 +1,4 @@
-//! Prometheus formats, in and out: query-API JSON and exposition text.
+//! Prometheus formats, in and out: query-API JSON, exposition text, remote-write.
 //!
 //! Everything here turns bytes into values or values into bytes; nothing waits, nothing reads a
 //! clock, and no input from outside panics. Every bound is a named constant.
@@ -10,6 +10,8 @@
 //! - [`form`] reads and writes `application/x-www-form-urlencoded` parameters.
 //! - [`json`] writes any other JSON document; [`text`] writes the exposition format, and
 //!   [`decode_exposition`] reads it, or OpenMetrics, straight into [`Columns`].
+//! - [`remote_write`] reads and writes the messages of Prometheus' remote-write 1.0; [`snappy`] gets
+//!   them out of the blocks they come in.
 //!
 //! ```
 //! use tidegate_wire::{Data, DecodeLimits, decode_query_response, encode_query_response};
@@ -38,9 +40,12 @@ mod escape;
 pub mod form;
 pub mod json;
 pub mod number;
+mod protobuf;
 mod reader;
+pub mod remote_write;
 mod response;
 mod scrape;
+pub mod snappy;
 mod swar;
 pub mod text;
 
