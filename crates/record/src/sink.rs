@@ -53,6 +53,20 @@ pub trait Sink: Send {
     }
 }
 
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn takes(&self) -> Takes {
+        (**self).takes()
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), SinkError> {
+        (**self).write(batch)
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        (**self).flush()
+    }
+}
+
 /// Why a sink did not take everything.
 #[derive(Debug)]
 pub struct SinkError {
