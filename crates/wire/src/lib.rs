@@ -1,4 +1,4 @@
-//! Prometheus formats, in and out: query-API JSON, exposition text, remote-write.
+//! Prometheus formats, in and out: query-API JSON, exposition text, remote-write, StatsD.
 //!
 //! Everything here turns bytes into values or values into bytes; nothing waits, nothing reads a
 //! clock, and no input from outside panics. Every bound is a named constant.
@@ -12,6 +12,7 @@
 //!   [`decode_exposition`] reads it, or OpenMetrics, straight into [`Columns`].
 //! - [`remote_write`] reads and writes the messages of Prometheus' remote-write 1.0; [`snappy`] gets
 //!   them out of the blocks they come in.
+//! - [`statsd`] writes StatsD lines and packs them into datagrams.
 //!
 //! ```
 //! use tidegate_wire::{Data, DecodeLimits, decode_query_response, encode_query_response};
@@ -46,6 +47,7 @@ pub mod remote_write;
 mod response;
 mod scrape;
 pub mod snappy;
+pub mod statsd;
 mod swar;
 pub mod text;
 
