@@ -12,6 +12,7 @@
 //!   [`decode_exposition`] reads it, or OpenMetrics, straight into [`Columns`].
 //! - [`remote_write`] reads and writes the messages of Prometheus' remote-write 1.0; [`snappy`] gets
 //!   them out of the blocks they come in.
+//! - [`lines`] reads and writes what was recorded as lines of JSON.
 //! - [`statsd`] writes StatsD lines and packs them into datagrams.
 //!
 //! ```
@@ -40,6 +41,7 @@ mod encode;
 mod escape;
 pub mod form;
 pub mod json;
+pub mod lines;
 pub mod number;
 mod protobuf;
 mod reader;

@@ -177,7 +177,7 @@ impl fmt::Display for WriteError {
 impl core::error::Error for WriteError {}
 
 /// The kinds in the order of their numbers.
-const KINDS: [FamilyKind; 8] = [
+pub(crate) const KINDS: [FamilyKind; 8] = [
     FamilyKind::Unknown,
     FamilyKind::Counter,
     FamilyKind::Gauge,

@@ -43,6 +43,11 @@ impl FamilyKind {
         }
     }
 
+    /// The kind of a word of either format.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        Self::of_openmetrics(word).or_else(|| Self::of_text(word))
+    }
+
     /// The kind of a word of text 0.0.4.
     pub(super) fn of_text(word: &str) -> Option<Self> {
         match word {
