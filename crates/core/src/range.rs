@@ -17,7 +17,7 @@ pub(crate) use assemble::assemble;
 pub(crate) use block::{Block, Reading};
 pub(crate) use extents::{Belief, Extents, Known};
 pub(crate) use grid::{Grid, Run};
-pub(crate) use plan::{assign, missing};
+pub(crate) use plan::{assign, missing, reach_ahead};
 pub(crate) use reach::Reach;
 
 /// How many steps a range may have: Prometheus' own bound, 11,000, enough for a week of minutes.

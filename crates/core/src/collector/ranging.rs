@@ -18,7 +18,7 @@ use super::lookup::entry_answer;
 use crate::cache::Entry;
 use crate::flight::{Flight, FlightId, Piece, Purpose, Stage};
 use crate::question::{Question, Window};
-use crate::range::{Belief, Block, Known, Reading, Run, assemble, assign, missing};
+use crate::range::{Belief, Block, Known, Reading, Run, assemble, assign, missing, reach_ahead};
 use crate::timers::Timer;
 use crate::{
     Answer, Ask, Instant, Invalidation, Now, Payload, Priority, Provenance, QueryError, Retry,
@@ -177,7 +177,7 @@ impl Collector {
         let under_way = under_way.map(|(id, piece)| (piece.window.run, Part::Awaited(id)));
         let under_way: Vec<_> = under_way.collect();
         let runs = known.iter().chain(&under_way).map(|(run, _)| *run);
-        let holes = missing(window.run, runs);
+        let mut holes = missing(window.run, runs);
         // What is fetched is newest; what is known need not be waited for.
         let open = holes.iter().map(|run| (*run, None));
         let rest = known.into_iter().chain(under_way);
@@ -187,6 +187,11 @@ impl Collector {
             .into_iter()
             .filter_map(|(run, part)| Some((run, part?)))
             .collect();
+        let settled = |run| window.settled(run, self.limits.settle, now.wall);
+        let unknown = self.extents.unknown_around(&window.table, window.run);
+        if let Some(open) = settled(unknown).filter(|_| !assembly.anew) {
+            reach_ahead(window.run, &mut holes, open);
+        }
         holes
     }
 
@@ -214,7 +219,11 @@ impl Collector {
             };
             let begun = self.begin(at, Purpose::Piece(piece), priority, now);
             match begun {
-                Ok(id) => assembly.parts.push((run, Part::Awaited(id))),
+                Ok(id) => {
+                    let awaited = run.overlap(assembly.window.run);
+                    let part = awaited.map(|run| (run, Part::Awaited(id)));
+                    assembly.parts.extend(part);
+                }
                 Err(error) => {
                     self.assemblies.insert(parent, assembly);
                     return self.conclude(parent, Err(error), now);
@@ -286,8 +295,13 @@ impl Collector {
         let payload = match outcome {
             Ok(payload) => payload,
             Err(error) => {
+                let run = piece.window.run;
                 for parent in piece.waiting {
-                    self.conclude(parent, Err(error.clone()), now);
+                    if self.is_of_others(parent, run, &error) {
+                        self.fetch_whole(parent, now);
+                    } else {
+                        self.conclude(parent, Err(error.clone()), now);
+                    }
                 }
                 return;
             }
@@ -325,6 +339,13 @@ impl Collector {
             self.extents.keep(table, &reading, run, piece.anew, belief);
             self.share_room();
         }
+    }
+
+    /// Whether a refusal may be due to points that this question did not ask for.
+    fn is_of_others(&self, parent: FlightId, piece: Run, error: &QueryError) -> bool {
+        let is_refusal = matches!(error, QueryError::Upstream { status, .. } if *status < 500);
+        let window = self.assemblies.get(&parent).map(|own| own.window.run);
+        is_refusal && window.and_then(|window| window.overlap(piece)) != Some(piece)
     }
 
     fn piece_landed(&mut self, parent: FlightId, piece: FlightId, block: &Arc<Block>, now: Now) {

@@ -125,6 +125,17 @@ impl Extents {
             .collect()
     }
 
+    /// The points up to the next that are known, on both sides of a run.
+    pub(crate) fn unknown_around(&self, table: &str, run: Run) -> Run {
+        let extents = self.tables.get(table).map(|table| &table.extents);
+        let before = extents.and_then(|extents| extents.range(..run.first).next_back());
+        let after = extents.and_then(|extents| extents.range(run.last + 1..).next());
+        Run {
+            first: before.map_or(i64::MIN, |(_, extent)| extent.block.run().last + 1),
+            last: after.map_or(i64::MAX, |(first, _)| first - 1),
+        }
+    }
+
     /// The label sets of a response to a table's question, shared with what is kept.
     pub(crate) fn names(&self, table: &str, reading: &Reading<'_>) -> Vec<Arc<Labels>> {
         match self.tables.get(table) {
@@ -613,6 +624,21 @@ mod tests {
         assert_eq!(runs(&extents, "t"), [(0, 9), (10, 19), (20, 29)]);
         keep_with(&mut extents, "t", run(5, 14), &["y"], true, belief(7));
         assert_eq!(runs(&extents, "t"), [(0, 4), (5, 14), (15, 19), (20, 29)]);
+    }
+
+    #[test]
+    fn what_is_unknown_ends_at_the_next_extents() {
+        let mut extents = Extents::new(1 << 20);
+        assert_eq!(
+            extents.unknown_around("t", run(0, 9)),
+            run(i64::MIN, i64::MAX)
+        );
+        keep(&mut extents, "t", run(-20, -10));
+        keep(&mut extents, "t", run(30, 39));
+        assert_eq!(extents.unknown_around("t", run(0, 9)), run(-9, 29));
+        assert_eq!(extents.unknown_around("t", run(0, 29)), run(-9, 29));
+        assert_eq!(extents.unknown_around("t", run(-10, 9)), run(-9, 29));
+        assert_eq!(extents.unknown_around("t", run(50, 60)), run(40, i64::MAX));
     }
 
     #[test]

@@ -26,6 +26,37 @@ pub(crate) fn missing(window: Run, known: impl Iterator<Item = Run>) -> Vec<Run>
     missing
 }
 
+/// A window of which at least this part is known has moved on from another, and may do so again.
+const KNOWN_PART_MIN: i64 = 2;
+
+/// How much further than such a window is fetched, as a part of it: one that slides on asks once in
+/// so many steps, and one that stops here was sent less for nothing than it did not have to ask for.
+const AHEAD_PART: i64 = 4;
+
+/// Lets the hole of a window that has moved on reach further the same way, within `open`: what is
+/// settled and not known. A hole at both ends is no way.
+pub(crate) fn reach_ahead(window: Run, holes: &mut [Run], open: Run) {
+    let points = |run: &Run| run.last - run.first + 1;
+    let missing: i64 = holes.iter().map(points).sum();
+    if missing * KNOWN_PART_MIN > points(&window) {
+        return;
+    }
+    let ahead = points(&window) / AHEAD_PART;
+    let backward = holes.first().is_some_and(|hole| hole.first == window.first);
+    let forward = holes.last().is_some_and(|hole| hole.last == window.last);
+    match (backward, forward) {
+        (false, true) => {
+            let hole = &mut holes[holes.len() - 1];
+            hole.last = hole.last.max(open.last.min(window.last + ahead));
+        }
+        (true, false) => {
+            let hole = &mut holes[0];
+            hole.first = hole.first.min(open.first.max(window.first - ahead));
+        }
+        (false, false) | (true, true) => {}
+    }
+}
+
 /// The first of the narrowest gaps, by the run before it.
 fn narrowest(runs: &[Run]) -> Option<usize> {
     let gaps = runs.windows(2).map(|pair| pair[1].first - pair[0].last);
@@ -89,6 +120,28 @@ mod tests {
             [(0, 100), (200, 300), (400, 400), (500, 999)]
         );
         assert_eq!(fetched(&known).len(), PIECES_MAX);
+    }
+
+    #[test]
+    fn a_window_that_moved_on_is_fetched_ahead_of_where_it_goes() {
+        let reached = |mut holes: Vec<Run>, open: (i64, i64)| {
+            reach_ahead(run(0, 99), &mut holes, run(open.0, open.1));
+            let ends = holes.iter().map(|run| (run.first, run.last));
+            ends.collect::<Vec<_>>()
+        };
+        let everything = (-1_000, 1_000);
+        assert_eq!(reached(vec![run(99, 99)], everything), [(99, 124)]);
+        assert_eq!(reached(vec![run(0, 49)], everything), [(-25, 49)]);
+        assert_eq!(reached(vec![run(0, 50)], everything), [(0, 50)]);
+        assert_eq!(reached(vec![run(99, 99)], (-1_000, 110)), [(99, 110)]);
+        // What lies beyond is not settled, or known.
+        assert_eq!(reached(vec![run(90, 99)], (-1_000, 95)), [(90, 99)]);
+        assert_eq!(
+            reached(vec![run(0, 3), run(99, 99)], (-7, 1_000)),
+            [(0, 3), (99, 99)]
+        );
+        assert_eq!(reached(vec![run(40, 60)], everything), [(40, 60)]);
+        assert_eq!(reached(vec![], everything), []);
     }
 
     #[test]

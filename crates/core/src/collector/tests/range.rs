@@ -192,6 +192,48 @@ fn a_window_that_slides_fetches_its_unsettled_tail_and_nothing_else() {
 }
 
 #[test]
+fn a_settled_window_that_slides_fetches_ahead_of_where_it_goes() {
+    let (mut world, truth) = (World::new(), Truth::default());
+    for (toward, fetched) in [(STEP, 3), (-STEP, 2)] {
+        let mut fetches = vec![];
+        for nth in 0..=120 {
+            let end = -3 * HOUR + nth * toward;
+            let ask = ask_of("slid", end - HOUR, end, STEP);
+            fetches.extend(world.asked_for(&ask, truth).0);
+        }
+        assert_eq!(fetches.len(), fetched);
+        let (first, last) = fetches[fetches.len() - 1];
+        assert_eq!((last - first) / STEP, 60, "{fetches:?}");
+    }
+}
+
+#[test]
+fn what_is_not_settled_is_not_fetched_ahead() {
+    let (mut world, truth) = (World::new(), Truth::default());
+    world.asked_for(&ask(-HOUR, -2 * SETTLE), truth);
+    let (fetched, _) = world.asked_for(&ask(-HOUR + STEP, -2 * SETTLE + STEP), truth);
+    assert_eq!(fetched, [(-2 * SETTLE + STEP, -SETTLE - STEP)]);
+}
+
+#[test]
+fn a_refusal_of_points_that_nobody_asked_for_is_not_passed_on() {
+    let (mut world, truth) = (World::new(), Truth::default());
+    world.asked_for(&ask(-2 * HOUR, -HOUR), truth);
+    let next = ask(-2 * HOUR + STEP, -HOUR + STEP);
+    let id = world.pending(&next);
+    let ahead = world.fetches.len() - 1;
+    assert!(asked(&world.fetches[ahead]).1 > -HOUR + STEP);
+    let refusal = r#"{"status":"error","errorType":"execution","error":"many-to-many"}"#;
+    world.respond(ahead, Ok(Response::new(422, refusal)));
+    assert_eq!(
+        world.answer_ranges(ahead + 1, truth),
+        [(-2 * HOUR + STEP, -HOUR + STEP)]
+    );
+    let answer = world.reply(id).unwrap();
+    assert_eq!(body(&answer), truth.body(next.range.unwrap()));
+}
+
+#[test]
 fn a_settled_window_within_what_is_known_is_a_hit() {
     let (mut world, truth) = (World::new(), Truth::default());
     world.asked_for(&ask(-HOUR, 0), truth);
@@ -450,9 +492,9 @@ fn what_is_pinned_or_hangs_on_its_window_is_asked_as_it_stands() {
         assert_eq!(fetched, [(-HOUR, -HOUR / 4)], "{query}");
     }
     let pinned = format!("a @ {}", (WALL - 300_001) as f64 / 1_000.0);
-    world.asked_for(&ask_of(&pinned, -HOUR, -HOUR / 2, STEP), truth);
-    let (fetched, _) = world.asked_for(&ask_of(&pinned, -HOUR, -HOUR / 4, STEP), truth);
-    assert_eq!(fetched, [(-HOUR / 2 + STEP, -HOUR / 4)]);
+    world.asked_for(&ask_of(&pinned, -HOUR, -2 * SETTLE, STEP), truth);
+    let (fetched, _) = world.asked_for(&ask_of(&pinned, -HOUR, -SETTLE, STEP), truth);
+    assert_eq!(fetched, [(-2 * SETTLE + STEP, -SETTLE)]);
 }
 
 #[test]
