@@ -6,7 +6,7 @@
 //! Unix epoch; whether such a time is believable is for the caller to decide before it appends.
 //!
 //! - [`Labels`]: a sorted set of names and values, cheap to clone and to compare.
-//! - [`Matcher`]: one condition on a label, `=`, `!=`, `=~` or `!~`.
+//! - [`Matcher`]: one condition on a label, `=`, `!=`, `=~` or `!~`; [`GroupPattern`]: what rewrites one.
 //! - [`Ring`]: the newest points of one series, all but the last few hundred in [`Chunk`]s.
 //! - [`encode_values`], [`encode_times`]: columns in few bytes, bit for bit.
 //! - [`Store`]: rings by label set, limited in series and samples, with metadata per metric.
@@ -44,6 +44,7 @@ extern crate std;
 mod chunk;
 mod dialect;
 mod error;
+mod groups;
 mod labels;
 mod limits;
 mod matcher;
@@ -61,6 +62,7 @@ pub use chunk::{
     encode_values,
 };
 pub use error::{AppendError, ChunkError, DescribeError, LabelsError, MatcherError};
+pub use groups::GroupPattern;
 pub use labels::{
     LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX, Labels, METRIC_NAME,
     is_label_name, is_metric_name,

@@ -44,14 +44,21 @@ impl Pattern {
 ///
 /// It is read as Prometheus reads it (RE2); as in Prometheus 3 the dot matches a newline too.
 pub(crate) fn compile(name: &str, pattern: &str) -> Result<Pattern, MatcherError> {
+    if pattern.len() <= PATTERN_BYTES_MAX
+        && let Some(texts) = alternatives(pattern)
+    {
+        return Ok(Pattern::OneOf(texts));
+    }
+    anchored(name, pattern).map(Pattern::Regex)
+}
+
+/// The same, always as an engine.
+pub(crate) fn anchored(name: &str, pattern: &str) -> Result<Regex, MatcherError> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(MatcherError::PatternTooLong {
             name: name.into(),
             bytes: pattern.len(),
         });
-    }
-    if let Some(texts) = alternatives(pattern) {
-        return Ok(Pattern::OneOf(texts));
     }
     let compiled = |text: &str| {
         RegexBuilder::new(text)
@@ -64,7 +71,7 @@ pub(crate) fn compile(name: &str, pattern: &str) -> Result<Pattern, MatcherError
     // Alone first: `a)|(b` is only well-formed inside the brackets, and would slip out of the anchors there.
     let pattern = from_re2(pattern);
     compiled(&pattern)?;
-    compiled(&format!(r"\A(?:{pattern})\z")).map(Pattern::Regex)
+    compiled(&format!(r"\A(?:{pattern})\z"))
 }
 
 /// The texts of a pattern that is nothing but texts separated by bars, perhaps with escaped punctuation.
