@@ -1,4 +1,4 @@
-//! What was recorded, as lines of JSON: what the file sink keeps, and what may be pushed.
+//! What was recorded, as lines of JSON: what a file of records keeps.
 //!
 //! ```text
 //! {"tidegate_lines":1}
@@ -6,8 +6,8 @@
 //! {"name":"hits_total","labels":{"job":"x"},"value":3,"timestamp_ms":1000}
 //! {"kind":"counter","name":"hits_total","labels":{"job":"x"},"value":1,"timestamp_ms":1000}
 //! ```
-//! The first says the version of the format, at the beginning of a file; who pushes need not. The
-//! second says what a metric is. The third is a sample: the state of a series. The fourth is an
+//! The first says the version of the format, at the beginning of a file. The second says what a metric
+//! is. The third is a sample: the state of a series. The fourth is an
 //! event: something that happened once, and what a sample then comes to is for its reader to add up.
 //!
 //! A value is a number, or a text for what JSON has no number for: `"NaN"`, `"+Inf"`, `"-Inf"`,
