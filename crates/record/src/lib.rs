@@ -3,6 +3,7 @@
 //! - [`MetricEvent`]: one thing that happened: a counter grew, a gauge was set, something took time.
 //! - [`Sink`]: where events and samples go, and [`Batch`], what it is handed.
 //! - [`Pump`]: feeds batches to sinks, each behind a bounded queue and on a thread of its own.
+//! - [`Pipeline`]: renames, relabels, drops and scales before a sink sees it.
 #![forbid(unsafe_code)]
 
 mod batch;
@@ -10,6 +11,7 @@ mod event;
 mod notice;
 mod pump;
 mod sink;
+mod transform;
 
 pub use batch::Batch;
 pub use event::{EventKind, MetricEvent};
@@ -19,3 +21,7 @@ pub use pump::{
     SinkOptions, SinkState, SinkStats, WhenFull,
 };
 pub use sink::{Sink, SinkError, Takes};
+pub use transform::{
+    Pipeline, PipelineCounts, Refused, Relabel, RelabelAction, StageCounts, TRANSFORMS_MAX,
+    Transform, TransformError, Transformed,
+};
