@@ -47,7 +47,7 @@
 mod decimal;
 mod ints;
 mod packing;
-mod reader;
+pub(crate) mod reader;
 mod sealed;
 mod summary;
 mod times;

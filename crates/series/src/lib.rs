@@ -10,6 +10,9 @@
 //! - [`Ring`]: the newest points of one series, all but the last few hundred in [`Chunk`]s.
 //! - [`encode_values`], [`encode_times`]: columns in few bytes, bit for bit.
 //! - [`Store`]: rings by label set, limited in series and samples, with metadata per metric.
+//! - [`aggregate`]: statistics of windows over all a store holds, by groups; [`Ring::totals`], [`quantiles`], [`ema`]
+//!   and [`correlation`] for one series.
+//! - [`Sketch`]: quantiles of any number of values in little memory.
 //! - [`per_second`]: a counter as a rate, for charts.
 //!
 //! Everything is ordered, so equal inputs give equal outputs on every target. Everything is bounded, and what goes
@@ -41,22 +44,32 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod aggregate;
 mod chunk;
 mod dialect;
 mod error;
+mod float;
 mod groups;
 mod labels;
 mod limits;
 mod matcher;
 mod metadata;
 mod pattern;
+mod quantile;
 mod rate;
 mod ring;
 mod sample;
+mod sketch;
 mod stale;
 mod store;
 mod tail;
+mod window;
 
+pub use aggregate::{
+    AGGREGATE_RESULTS_MAX, AGGREGATE_SAMPLES_MAX, AGGREGATE_STEPS_MAX, AggregateError,
+    AggregateLimits, AggregateQuery, EXACT_SAMPLES_MAX, Group, GroupPoint, Grouping,
+    STATISTICS_MAX, Steps, aggregate,
+};
 pub use chunk::{
     Chunk, ENCODED_VALUES_MAX, Summary, TimesPool, decode_times, decode_values, encode_times,
     encode_values,
@@ -71,8 +84,14 @@ pub use limits::{METADATA_MAX, Refused, SAMPLE_BYTES_MAX, SAMPLES_MAX, SERIES_MA
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{HELP_BYTES_MAX, Metadata, MetricKind, UNIT_BYTES_MAX};
 pub use pattern::{COMPILED_BYTES_MAX, NESTING_MAX, PATTERN_BYTES_MAX};
+pub use quantile::{QuantileMethod, quantiles};
 pub use rate::per_second;
 pub use ring::{POINTS_PER_SERIES_MAX, Ring};
 pub use sample::{Family, Sample};
+pub use sketch::{SKETCH_BUCKETS_MAX, SKETCH_BYTES_MAX, SKETCH_ERROR_MAX, Sketch, SketchError};
 pub use stale::{STALE_MARKER_BITS, is_stale, stale_marker};
 pub use store::Store;
+pub use window::{
+    EMA_HALF_LIVES, Moments, STATISTIC_WORDS, Statistic, StatisticError, Totals, Window,
+    correlation, ema,
+};

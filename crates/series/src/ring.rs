@@ -3,8 +3,12 @@
 //! The invariant: times rise strictly, from the chunks' to the tail's; there are never more points than the ring's
 //! limit; and only of the oldest chunk may points have been dropped.
 
+mod parts;
+
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+
+pub(crate) use parts::{Columns, Part, Points};
 
 use crate::chunk::{CHUNK_BYTES, CHUNK_POINTS, Chunk, TimesPool};
 use crate::error::AppendError;
@@ -342,34 +346,11 @@ impl Ring {
         end_inclusive_ms: i64,
         mut each: impl FnMut(&[i64], &[f64]),
     ) {
-        let is_before = |t_ms: i64| start_exclusive_ms.is_some_and(|start_ms| t_ms <= start_ms);
-        let (mut times_ms, mut values) = (Vec::new(), Vec::new());
-        let first = self
-            .chunks
-            .partition_point(|chunk| is_before(chunk.last_ms()));
-        for (nth, chunk) in self.chunks.iter().enumerate().skip(first) {
-            if chunk.first_ms() > end_inclusive_ms {
-                return;
-            }
-            times_ms.clear();
-            values.clear();
-            chunk.decode_into(&mut times_ms, &mut values);
-            let dropped = if nth == 0 { self.dropped } else { 0 };
-            let start = times_ms.partition_point(|&time_ms| is_before(time_ms));
-            let start = start.max(dropped);
-            let end = times_ms.partition_point(|&time_ms| time_ms <= end_inclusive_ms);
-            if start < end {
-                each(&times_ms[start..end], &values[start..end]);
-            }
-        }
-        let start = start_exclusive_ms.map_or(0, |start_ms| self.tail.count_to(start_ms));
-        let end = self.tail.count_to(end_inclusive_ms);
-        if start < end {
-            times_ms.clear();
-            values.clear();
-            self.tail.read(start..end, &mut times_ms, &mut values);
-            each(&times_ms, &values);
-        }
+        let (mut edge, mut whole) = (Columns::default(), Columns::default());
+        self.parts(start_exclusive_ms, end_inclusive_ms, &mut edge, |part| {
+            whole.replace(&part);
+            each(&whole.times_ms, &whole.values);
+        });
     }
 
     /// What the ring takes in memory, in bytes, allocator overhead left out; the same on every target. Times that

@@ -30,7 +30,8 @@ impl Tail {
         Some((self.time_ms(nth), *self.values.get(nth)?))
     }
 
-    fn time_ms(&self, nth: usize) -> i64 {
+    /// The time of the point at this place, which there is.
+    pub(crate) fn time_ms(&self, nth: usize) -> i64 {
         match self.times_ms.get(nth) {
             Some(&time_ms) => time_ms,
             // It wraps only on the way: what was pushed comes out.
@@ -121,14 +122,15 @@ impl Tail {
         low
     }
 
-    /// Appends the points in this range.
-    pub(crate) fn read(&self, range: Range<usize>, times_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
-        if self.times_ms.is_empty() {
-            times_ms.extend(range.clone().map(|nth| self.regular_ms(nth)));
-        } else {
-            times_ms.extend(self.times_ms.range(range.clone()));
-        }
-        values.extend(self.values.range(range));
+    /// The values in this range, in two slices that follow each other.
+    pub(crate) fn slices(&self, range: Range<usize>) -> [&[f64]; 2] {
+        let (front, back) = self.values.as_slices();
+        let split = front.len();
+        let Range { start, end } = range;
+        [
+            &front[start.min(split)..end.min(split)],
+            &back[start.max(split) - split..end.max(split) - split],
+        ]
     }
 
     /// Its values side by side, and their times appended.

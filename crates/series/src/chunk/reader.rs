@@ -7,17 +7,17 @@ use crate::error::ChunkError;
 
 /// Reads from the front; every step past the end is an error.
 #[derive(Debug, Clone)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     position: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
 
-    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], ChunkError> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], ChunkError> {
         let rest = &self.bytes[self.position..];
         let taken = rest.get(..count).ok_or(ChunkError::Truncated {
             bytes: self.bytes.len(),
@@ -26,18 +26,18 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, ChunkError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, ChunkError> {
         Ok(self.take(1)?[0])
     }
 
-    pub(super) fn word(&mut self) -> Result<u64, ChunkError> {
+    pub(crate) fn word(&mut self) -> Result<u64, ChunkError> {
         let mut word = [0; 8];
         word.copy_from_slice(self.take(8)?);
         Ok(u64::from_le_bytes(word))
     }
 
     /// Seven bits a byte, lowest first; the top bit says that more follow.
-    pub(super) fn varint(&mut self) -> Result<u64, ChunkError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, ChunkError> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Refuses bytes that are left.
-    pub(super) const fn finish(&self) -> Result<(), ChunkError> {
+    pub(crate) const fn finish(&self) -> Result<(), ChunkError> {
         if self.position == self.bytes.len() {
             return Ok(());
         }
@@ -77,14 +77,14 @@ impl<'a> Reader<'a> {
     }
 
     /// What is wrong with the byte just read.
-    pub(super) const fn invalid(&self) -> ChunkError {
+    pub(crate) const fn invalid(&self) -> ChunkError {
         ChunkError::Invalid {
             position: self.position.saturating_sub(1),
         }
     }
 }
 
-pub(super) fn write_varint(mut number: u64, out: &mut Vec<u8>) {
+pub(crate) fn write_varint(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
