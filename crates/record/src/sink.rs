@@ -1,8 +1,22 @@
 //! Sinks: where what was recorded goes.
 
+mod family;
+mod fan_out;
+mod file;
+mod lost;
+mod memory;
+mod statsd;
+
 use std::error::Error;
 use std::fmt;
 
+pub use self::fan_out::FanOut;
+pub use self::file::{
+    FILE_BYTES_MAX, FILES_MAX, FileOptions, FileRecords, FileSink, ReadError, ReadProblem,
+    ReadRecord, Recovered, files_of,
+};
+pub use self::memory::{Memory, MemorySink};
+pub use self::statsd::{StatsdOptions, StatsdSink};
 use crate::Batch;
 
 /// What of a batch a sink reads.
