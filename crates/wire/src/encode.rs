@@ -114,7 +114,7 @@ fn reserve(columns: &Columns, out: &mut Vec<u8>) {
 fn write_vector(columns: &Columns, out: &mut Vec<u8>) {
     reserve(columns, out);
     let html = html(columns);
-    let mut line = Line::new();
+    let mut line: Line = Line::new();
     let with_data = columns
         .iter()
         .filter(|series| !series.values().is_empty() || series.histograms().len() > 0);
@@ -140,7 +140,7 @@ fn write_vector(columns: &Columns, out: &mut Vec<u8>) {
 fn write_matrix(columns: &Columns, out: &mut Vec<u8>) {
     reserve(columns, out);
     let html = html(columns);
-    let mut line = Line::new();
+    let mut line: Line = Line::new();
     write_list(columns.iter(), out, |series, out| {
         write_metric(&series, html, out);
         if !series.values().is_empty() {

@@ -12,6 +12,7 @@ use core::fmt::{self, Write};
 
 pub use duration::{parse_api_duration_ns, parse_duration_ms};
 pub(crate) use line::Line;
+use line::NUMBER_BYTES;
 pub(crate) use plain::{BEFORE, plain_sample};
 pub use time::parse_timestamp_ms;
 pub(crate) use time::{float_seconds_ms, parse_decimal_seconds};
@@ -109,7 +110,7 @@ pub fn parse_float(text: &str) -> Result<f64, NumberError> {
 /// The shortest digits that read back as the same float; below 1e-6 and from 1e21 on with an
 /// exponent of two digits or more. `NaN`, `+Inf`, `-Inf`, and `-0` for the negative zero.
 pub fn write_float(value: f64, out: &mut Vec<u8>) {
-    let mut line = Line::new();
+    let mut line = Line::<NUMBER_BYTES>::new();
     if line.float(value) {
         return line.flush(out);
     }
@@ -132,9 +133,23 @@ pub fn write_decimal(value: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a bound as Prometheus writes the label values `le` and `quantile`, and OpenMetrics asks for: with
+/// a point or an exponent, the latter from 1e6 on and below 1e-4.
+pub fn write_canonical(value: f64, out: &mut Vec<u8>) {
+    let magnitude = value.abs();
+    if value.is_finite() && magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
+        return write_exponent(value, out);
+    }
+    let begin = out.len();
+    write_float(value, out);
+    if value.is_finite() && !out[begin..].contains(&b'.') {
+        out.extend_from_slice(b".0");
+    }
+}
+
 /// Appends a timestamp as Prometheus writes samples': whole seconds, or seconds and three decimals.
 pub fn write_timestamp_ms(timestamp_ms: i64, out: &mut Vec<u8>) {
-    let mut line = Line::new();
+    let mut line: Line = Line::new();
     line.timestamp_ms(timestamp_ms);
     line.flush(out);
 }
@@ -240,6 +255,25 @@ mod tests {
             "10000000000000000000000"
         );
         assert_eq!(text(|out| write_decimal(f64::NEG_INFINITY, out)), "-Inf");
+    }
+
+    #[test]
+    fn bounds_are_written_as_openmetrics_asks_for() {
+        for (value, expected) in [
+            (0.0, "0.0"),
+            (1.0, "1.0"),
+            (-1.0, "-1.0"),
+            (0.0005, "0.0005"),
+            (0.0001, "0.0001"),
+            (0.00005, "5e-05"),
+            (262_144.0, "262144.0"),
+            (999_999.5, "999999.5"),
+            (1e6, "1e+06"),
+            (1_073_741_824.0, "1.073741824e+09"),
+            (f64::INFINITY, "+Inf"),
+        ] {
+            assert_eq!(text(|out| write_canonical(value, out)), expected);
+        }
     }
 
     #[test]

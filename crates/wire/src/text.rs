@@ -1,11 +1,18 @@
-//! The exposition text format, version 0.0.4: what a scrape of `/metrics` reads.
+//! The exposition formats: what a scrape of `/metrics` reads, as text 0.0.4 or as OpenMetrics 1.0.
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::number::{print, write_float};
+use crate::ExpositionFormat;
+use crate::number::{print, write_float, write_timestamp_ms};
 
-/// The media type of the format.
+/// The media type of text 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The media type of OpenMetrics.
+pub const OPENMETRICS_CONTENT_TYPE: &str =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What kind of metric a family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +30,7 @@ pub enum MetricType {
 }
 
 impl MetricType {
-    /// The word of the `# TYPE` line.
+    /// The word of the `# TYPE` line in text; OpenMetrics has `unknown` for `untyped`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -55,28 +62,101 @@ impl MetricType {
 #[derive(Debug)]
 pub struct TextWriter<'a> {
     out: &'a mut Vec<u8>,
+    format: ExpositionFormat,
 }
 
 impl<'a> TextWriter<'a> {
-    /// A writer that appends to `out`.
+    /// A writer of text 0.0.4 that appends to `out`.
     pub fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { out }
+        Self::in_format(ExpositionFormat::Text, out)
+    }
+
+    /// A writer that appends to `out`. OpenMetrics wants [`end`](Self::end) after the last family.
+    pub fn in_format(format: ExpositionFormat, out: &'a mut Vec<u8>) -> Self {
+        Self { out, format }
     }
 
     /// Writes the `# HELP` and `# TYPE` lines of a family; without help only the latter.
     ///
+    /// A counter is named as its samples are. OpenMetrics wants these to end in `_total`, and has the
+    /// family without.
+    ///
     /// # Panics
     ///
-    /// If `name` is not a metric name: letters, digits, `_` and `:`, not beginning with a digit.
+    /// If `name` is not a metric name: letters, digits, `_` and `:`, not beginning with a digit; if it is a
+    /// counter's and does not end as OpenMetrics wants it.
     pub fn family(&mut self, name: &str, kind: MetricType, help: &str) -> &mut Self {
         assert!(is_metric_name(name), "{name:?} is a metric name");
+        let (name, word, quotes) = match self.format {
+            ExpositionFormat::Text => (name, kind.as_str(), Quoted::No),
+            ExpositionFormat::OpenMetrics => (base(name, kind), word(kind), Quoted::Yes),
+        };
         if !help.is_empty() {
             print(format_args!("# HELP {name} "), self.out);
-            write_escaped(help, Quoted::No, self.out);
+            write_escaped(help, quotes, self.out);
             self.out.push(b'\n');
         }
-        print(format_args!("# TYPE {name} {}\n", kind.as_str()), self.out);
+        print(format_args!("# TYPE {name} {word}\n"), self.out);
         self
+    }
+
+    /// Writes the `# UNIT` line of the family that was just begun, where the format has one and allows
+    /// it: in OpenMetrics, if the family's name ends in the unit after an underscore.
+    ///
+    /// # Panics
+    ///
+    /// As [`family`](Self::family).
+    pub fn unit(&mut self, name: &str, kind: MetricType, unit: &str) -> &mut Self {
+        if self.format == ExpositionFormat::OpenMetrics {
+            let name = base(name, kind);
+            let before = name.strip_suffix(unit).unwrap_or_default();
+            if !unit.is_empty() && before.ends_with('_') && before.len() > 1 {
+                print(format_args!("# UNIT {name} {unit}\n"), self.out);
+            }
+        }
+        self
+    }
+
+    /// Writes a sample whose labels were written before: quicker than [`sample`](Self::sample), for
+    /// whoever exposes the same series again and again. Its name is `name` with `suffix`.
+    ///
+    /// # Panics
+    ///
+    /// As [`sample`](Self::sample); the suffix is not looked at.
+    pub fn series(
+        &mut self,
+        name: &str,
+        suffix: &str,
+        labels: [&LabelText; 2],
+        value: f64,
+    ) -> &mut Self {
+        debug_assert!(is_metric_name(name), "{name:?} is a metric name");
+        let [first, second] = labels.map(|labels| labels.0.as_bytes());
+        let out = &mut *self.out;
+        // One piece of room for all of it.
+        out.reserve(name.len() + suffix.len() + first.len() + second.len() + SERIES_BYTES);
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(suffix.as_bytes());
+        if !first.is_empty() || !second.is_empty() {
+            out.push(b'{');
+            out.extend_from_slice(first);
+            if !first.is_empty() && !second.is_empty() {
+                out.push(b',');
+            }
+            out.extend_from_slice(second);
+            out.push(b'}');
+        }
+        out.push(b' ');
+        write_float(value, out);
+        out.push(b'\n');
+        self
+    }
+
+    /// Writes what has to be last: `# EOF` in OpenMetrics.
+    pub fn end(&mut self) {
+        if self.format == ExpositionFormat::OpenMetrics {
+            self.out.extend_from_slice(b"# EOF\n");
+        }
     }
 
     /// Writes a sample without timestamp; the scraper says when it was.
@@ -109,7 +189,14 @@ impl<'a> TextWriter<'a> {
         timestamp_ms: i64,
     ) -> &mut Self {
         self.write_sample(name, labels, value);
-        print(format_args!(" {timestamp_ms}\n"), self.out);
+        match self.format {
+            ExpositionFormat::Text => print(format_args!(" {timestamp_ms}"), self.out),
+            ExpositionFormat::OpenMetrics => {
+                self.out.push(b' ');
+                write_timestamp_ms(timestamp_ms, self.out);
+            }
+        }
+        self.out.push(b'\n');
         self
     }
 
@@ -121,20 +208,92 @@ impl<'a> TextWriter<'a> {
     ) {
         assert!(is_metric_name(name), "{name:?} is a metric name");
         self.out.extend_from_slice(name.as_bytes());
-        let mut open = false;
-        for (label, value) in labels {
-            assert!(is_label_name(label), "{label:?} is a label name");
-            self.out.push(if open { b',' } else { b'{' });
-            open = true;
-            print(format_args!("{label}=\""), self.out);
-            write_escaped(value, Quoted::Yes, self.out);
-            self.out.push(b'"');
-        }
-        if open {
+        let brace = self.out.len();
+        self.out.push(b'{');
+        write_labels(labels, self.out);
+        if self.out.len() == brace + 1 {
+            self.out.pop();
+        } else {
             self.out.push(b'}');
         }
         self.out.push(b' ');
         write_float(value, self.out);
+    }
+}
+
+/// The most that the braces, the comma, the blank, a number and the line feed of a sample take, but for
+/// the longest numbers.
+const SERIES_BYTES: usize = 32;
+
+/// Labels as they stand in a sample, written once for many expositions.
+///
+/// ```
+/// use tidegate_wire::text::{LabelText, TextWriter};
+///
+/// let (route, le) = (LabelText::new([("route", "/")]), LabelText::new([("le", "0.5")]));
+/// let mut out = Vec::new();
+/// TextWriter::new(&mut out).series("took_seconds", "_bucket", [&route, &le], 3.0);
+/// assert_eq!(out, b"took_seconds_bucket{route=\"/\",le=\"0.5\"} 3\n");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LabelText(Box<str>);
+
+impl LabelText {
+    /// No label.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// These labels, in this order, each name once.
+    ///
+    /// # Panics
+    ///
+    /// If a name is not a label name.
+    #[must_use]
+    pub fn new<'l>(labels: impl IntoIterator<Item = (&'l str, &'l str)>) -> Self {
+        let mut out = Vec::new();
+        write_labels(labels, &mut out);
+        let text = String::from_utf8(out).expect("escaping keeps it text");
+        Self(text.into_boxed_str())
+    }
+}
+
+/// Writes labels, separated by commas.
+fn write_labels<'l>(labels: impl IntoIterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
+    let begin = out.len();
+    for (label, value) in labels {
+        assert!(is_label_name(label), "{label:?} is a label name");
+        if out.len() > begin {
+            out.push(b',');
+        }
+        out.extend_from_slice(label.as_bytes());
+        out.extend_from_slice(b"=\"");
+        write_escaped(value, Quoted::Yes, out);
+        out.push(b'"');
+    }
+}
+
+/// The name of a family in OpenMetrics.
+fn base(name: &str, kind: MetricType) -> &str {
+    match kind {
+        MetricType::Counter => {
+            let base = name.strip_suffix("_total");
+            base.unwrap_or_else(|| panic!("the counter {name:?} ends in _total"))
+        }
+        MetricType::Gauge | MetricType::Histogram | MetricType::Summary | MetricType::Untyped => {
+            name
+        }
+    }
+}
+
+/// The word of a kind in OpenMetrics.
+fn word(kind: MetricType) -> &'static str {
+    match kind {
+        MetricType::Untyped => "unknown",
+        MetricType::Counter | MetricType::Gauge | MetricType::Histogram | MetricType::Summary => {
+            kind.as_str()
+        }
     }
 }
 
@@ -160,6 +319,10 @@ enum Quoted {
 
 /// Escapes backslash and line feed, and the quote where the text is quoted.
 fn write_escaped(text: &str, quoted: Quoted, out: &mut Vec<u8>) {
+    let special = |byte| matches!(byte, b'\\' | b'\n' | b'"');
+    if !text.bytes().any(special) {
+        return out.extend_from_slice(text.as_bytes());
+    }
     for byte in text.bytes() {
         match byte {
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -174,10 +337,10 @@ fn write_escaped(text: &str, quoted: Quoted, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn written(write: impl Fn(&mut TextWriter<'_>)) -> alloc::string::String {
+    fn written(write: impl Fn(&mut TextWriter<'_>)) -> String {
         let mut out = Vec::new();
         write(&mut TextWriter::new(&mut out));
-        alloc::string::String::from_utf8(out).unwrap()
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
@@ -200,6 +363,53 @@ mod tests {
                 .sample_at("a", [], 1e-7, -5);
         });
         assert_eq!(text, "a NaN\na +Inf\na 1e-07 -5\n");
+    }
+
+    #[test]
+    fn openmetrics_names_counters_without_total_and_has_units_and_an_end() {
+        let mut out = Vec::new();
+        let mut text = TextWriter::in_format(ExpositionFormat::OpenMetrics, &mut out);
+        let name = "cpu_seconds_total";
+        text.family(name, MetricType::Counter, "a \"b\"")
+            .unit(name, MetricType::Counter, "seconds")
+            .sample_at(name, [("mode", "idle")], 0.5, 1_500);
+        text.family("odd", MetricType::Untyped, "")
+            .unit("odd", MetricType::Untyped, "bytes")
+            .series("odd", "", [&LabelText::none(), &LabelText::none()], 1.0)
+            .end();
+        let expected = "# HELP cpu_seconds a \\\"b\\\"\n# TYPE cpu_seconds counter\n# UNIT cpu_seconds seconds\n\
+            cpu_seconds_total{mode=\"idle\"} 0.5 1.500\n# TYPE odd unknown\nodd 1\n# EOF\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    #[should_panic(expected = "ends in _total")]
+    fn an_openmetrics_counter_without_total_is_a_bug() {
+        let mut out = Vec::new();
+        let mut text = TextWriter::in_format(ExpositionFormat::OpenMetrics, &mut out);
+        text.family("hits", MetricType::Counter, "");
+    }
+
+    #[test]
+    fn series_are_written_as_samples_are() {
+        let [none, a, b] = [
+            LabelText::none(),
+            LabelText::new([("a", "x\"\n"), ("b", "")]),
+            LabelText::new([("c", "\\")]),
+        ];
+        let quick = written(|text| {
+            text.series("m", "_sum", [&none, &none], 1.0)
+                .series("m", "", [&a, &none], -2.5)
+                .series("m", "", [&none, &b], 1e300)
+                .series("m", "", [&a, &b], f64::NAN);
+        });
+        let slow = written(|text| {
+            text.sample("m_sum", [], 1.0)
+                .sample("m", [("a", "x\"\n"), ("b", "")], -2.5)
+                .sample("m", [("c", "\\")], 1e300)
+                .sample("m", [("a", "x\"\n"), ("b", ""), ("c", "\\")], f64::NAN);
+        });
+        assert_eq!(quick, slow);
     }
 
     #[test]

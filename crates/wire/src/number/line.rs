@@ -13,9 +13,12 @@ const SAMPLE_BYTES: usize = 128;
 /// Eight digits are written at once.
 const EIGHT: u64 = 100_000_000;
 
-/// Text on its way out, at most [`LINE_BYTES`] at a time.
-pub(crate) struct Line {
-    bytes: [u8; LINE_BYTES],
+/// One number of the longest that are written here, with what its last copy overwrites.
+pub(super) const NUMBER_BYTES: usize = 64;
+
+/// Text on its way out, at most `BYTES` at a time.
+pub(crate) struct Line<const BYTES: usize = LINE_BYTES> {
+    bytes: [u8; BYTES],
     length: usize,
     /// How the last timestamp began: most begin as the one before.
     beginning: Beginning,
@@ -43,10 +46,10 @@ impl Beginning {
     }
 }
 
-impl Line {
+impl<const BYTES: usize> Line<BYTES> {
     pub(crate) const fn new() -> Self {
         Self {
-            bytes: [0; LINE_BYTES],
+            bytes: [0; BYTES],
             length: 0,
             beginning: Beginning::of(0),
         }
@@ -62,7 +65,7 @@ impl Line {
     /// Whether one more sample may be too long.
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
-        self.length > LINE_BYTES - SAMPLE_BYTES
+        self.length > BYTES - SAMPLE_BYTES
     }
 
     /// Appends `text`.
