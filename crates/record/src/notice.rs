@@ -43,11 +43,11 @@ impl Listener {
     }
 
     /// Tells it. A listener that panics harms nobody.
-    pub(crate) fn tell(&self, about: &str, message: &str, dropped: u64) {
+    pub(crate) fn tell(&self, about: &str, message: impl fmt::Display, dropped: u64) {
         let Some(listener) = &self.0 else { return };
         let notice = Notice {
             about: about.to_owned(),
-            message: message.to_owned(),
+            message: message.to_string(),
             dropped,
         };
         let _ = catch_unwind(AssertUnwindSafe(|| listener(&notice)));
@@ -76,7 +76,13 @@ struct Pending {
 
 impl Matter {
     /// Counts what was lost, and says it if it is time to.
-    pub(crate) fn lost(&self, dropped: u64, about: &str, message: &str, listener: &Listener) {
+    pub(crate) fn lost(
+        &self,
+        dropped: u64,
+        about: &str,
+        message: impl fmt::Display,
+        listener: &Listener,
+    ) {
         let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pending.dropped += dropped;
         let now = Instant::now();

@@ -298,8 +298,8 @@ impl Shared {
         state.stats.dropped_failed += left;
         drop(state);
         self.progress.notify_all();
-        let message = format!("it panicked {PANICS_MAX} times in a row and is left alone");
-        self.listener.tell(&self.name, &message, left);
+        let message = format_args!("it panicked {PANICS_MAX} times in a row and is left alone");
+        self.listener.tell(&self.name, message, left);
     }
 }
 
