@@ -108,6 +108,7 @@ impl Tape {
             width_s: WIDTH_S,
             step_s: STEP_S,
             steps: ((self.last_s - self.next_s) / STEP_S).max(1),
+            laps: 0,
         }
     }
 
@@ -150,29 +151,38 @@ fn settled(table: &mut Table, on: &Contestants, tape: &mut Tape) -> Result<()> {
     Ok(())
 }
 
-/// Windows that end among the newest samples, as those of dashboards do.
+/// Windows that end among the newest samples, as those of dashboards do. Each is wider than the one
+/// before that ends at the same time, so that none is asked for twice.
 fn live(table: &mut Table, on: &Contestants) -> Result<()> {
     table.heading(&format!(
         "the same over live data: each window ends within the last {SETTLE_S} s"
     ));
+    let mut laps = 0;
     for connections in CONNECTIONS {
         let bases = [on.prometheus.url(), on.tidegate.url()];
         let [prometheus, tidegate] = contest(&bases, |base| {
-            wrk::sliding(base, QUERY, newest(), connections, SECONDS)
+            let slide = newest(laps);
+            let speed = wrk::sliding(base, QUERY, slide, connections, SECONDS)?;
+            laps += slide.laps_of(speed.requests);
+            Ok(speed)
         })?;
         beside_prometheus(table, connections, prometheus, tidegate, Target::None);
-        upstream(table, on, newest(), connections, Target::None)?;
+        let slide = newest(laps);
+        let requests = upstream(table, on, slide, connections, Target::None)?;
+        laps += slide.laps_of(requests);
     }
     Ok(())
 }
 
-fn newest() -> Slide {
+/// A window that ends within the last of the data, and has been round so often.
+fn newest(laps: u64) -> Slide {
     let now_s = tidegate_e2e::unix_now() as u64 / STEP_S * STEP_S;
     Slide {
         start_s: now_s - SETTLE_S - WIDTH_S,
         width_s: WIDTH_S,
         step_s: STEP_S,
         steps: SETTLE_S / STEP_S + 1,
+        laps,
     }
 }
 

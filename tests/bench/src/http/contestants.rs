@@ -77,32 +77,49 @@ fn page(now_s: u64, target: &str, time: &str) -> String {
     page
 }
 
+/// The file that an nginx reads, in its folder.
+const CONFIGURATION: &str = "nginx.conf";
+
 /// An nginx that keeps what Prometheus says for an hour.
 pub(super) struct Nginx {
     port: u16,
     _process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Nginx {
     fn start(prometheus: u16) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let port = free_port();
-        let path = folder.path().join("nginx.conf");
-        std::fs::write(&path, configuration(folder.path(), port, prometheus))?;
-        let mut command = Command::new(on_path("nginx"));
-        command.arg("-p").arg(folder.path()).arg("-c").arg(&path);
-        command.arg("-e").arg(folder.path().join("error.log"));
-        let process = Process::start("nginx", &mut command);
+        let configuration = configuration(folder.path(), port, prometheus);
+        std::fs::write(folder.path().join(CONFIGURATION), configuration)?;
+        let process = Process::start("nginx", &mut Self::command(folder.path()));
         Ok(Self {
             port,
             _process: process,
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// What starts it, or with more arguments tells it something.
+    fn command(folder: &Path) -> Command {
+        let mut command = Command::new(on_path("nginx"));
+        command.arg("-p").arg(folder);
+        command.arg("-c").arg(folder.join(CONFIGURATION));
+        command.arg("-e").arg(folder.join("error.log"));
+        command
     }
 
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its workers outlive a master that is killed.
+        let mut command = Self::command(self.folder.path());
+        let _ = command.args(["-s", "stop"]).status();
     }
 }
 

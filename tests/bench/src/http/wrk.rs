@@ -24,8 +24,17 @@ pub(super) struct Slide {
     pub(super) width_s: u64,
     /// How far each request moves it, in seconds.
     pub(super) step_s: u64,
-    /// After so many requests it begins anew.
+    /// After so many requests it begins anew, a step wider.
     pub(super) steps: u64,
+    /// How often it has begun anew already.
+    pub(super) laps: u64,
+}
+
+impl Slide {
+    /// How many laps so many requests begin, and one that nobody else will.
+    pub(super) fn laps_of(self, requests: u64) -> u64 {
+        requests / self.steps + 2
+    }
 }
 
 /// Asks the same again and again.
@@ -48,14 +57,17 @@ pub(super) fn sliding(
         width_s,
         step_s,
         steps,
+        laps,
     } = slide;
     let script = format!(
         "local nth = -1
 request = function()
-  nth = (nth + 1) % {steps}
-  local start = {start_s} + nth * {step_s}
+  nth = nth + 1
+  local lap = {laps} + math.floor(nth / {steps})
+  local start = {start_s} + nth % {steps} * {step_s}
   return wrk.format(\"GET\", string.format(
-    \"/api/v1/query_range?query={query}&step={step_s}&start=%d&end=%d\", start, start + {width_s}))
+    \"/api/v1/query_range?query={query}&step={step_s}&start=%d&end=%d\",
+    start - lap * {step_s}, start + {width_s}))
 end
 "
     );
