@@ -69,8 +69,6 @@ fn config(strategy: InstanceAllocationStrategy) -> Config {
         // Steps are synchronous; this halves what a call costs.
         .concurrency_support(false)
         .epoch_interruption(true)
-        // Numbers are read and written by products of 128 bits, which are calls without this.
-        .wasm_wide_arithmetic(true)
         .memory_init_cow(true)
         .max_wasm_stack(STACK_BYTES_MAX)
         .allocation_strategy(strategy);

@@ -117,13 +117,8 @@ pub(crate) fn build(
     Ok(program)
 }
 
-/// What the host's engine has and not every browser: products of 128 bits, which the reading and writing of numbers
-/// hang on.
-const HOST_FEATURES: &str =
-    r#"target.wasm32-unknown-unknown.rustflags = ["-Ctarget-feature=+simd128,+wide-arithmetic"]"#;
-
 fn collector(project: &Project) -> Result<()> {
-    let module = compile_wasm(project, "tidegate-guest", &["--config", HOST_FEATURES])?;
+    let module = compile_wasm(project, "tidegate-guest", &[])?;
     let bytes = fs::read(&module)?;
     let output = project.artefact("collector.wasm");
     made_from(
