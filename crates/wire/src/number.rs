@@ -33,6 +33,30 @@ const POWERS_OF_TEN: [u64; 20] = {
     powers
 };
 
+/// The upper and the lower half of a product.
+#[cfg(not(target_family = "wasm"))]
+#[inline(always)]
+fn product(a: u64, b: u64) -> (u64, u64) {
+    let product = u128::from(a) * u128::from(b);
+    ((product >> 64) as u64, product as u64)
+}
+
+/// The same where `u128` is multiplied by a call, and for all four of its words.
+#[cfg(any(target_family = "wasm", test))]
+#[inline(always)]
+fn product_by_halves(a: u64, b: u64) -> (u64, u64) {
+    const LOWER: u64 = 0xffff_ffff;
+    let (a_upper, a_lower, b_upper, b_lower) = (a >> 32, a & LOWER, b >> 32, b & LOWER);
+    let lower = a_lower * b_lower;
+    let middle = a_upper * b_lower + (lower >> 32);
+    let carried = a_lower * b_upper + (middle & LOWER);
+    let upper = a_upper * b_upper + (middle >> 32) + (carried >> 32);
+    (upper, carried << 32 | lower & LOWER)
+}
+
+#[cfg(target_family = "wasm")]
+use product_by_halves as product;
+
 /// A text that is not the number, timestamp or duration it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NumberError {
@@ -218,6 +242,20 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_product_is_the_same_by_halves() {
+        let edges = [0, 1, 9, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 63, u64::MAX];
+        let odd = (1..40_u64).map(|nth| nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let factors: Vec<u64> = edges.into_iter().chain(odd).collect();
+        for &a in &factors {
+            for &b in &factors {
+                let expected = u128::from(a) * u128::from(b);
+                let (upper, lower) = product_by_halves(a, b);
+                assert_eq!(u128::from(upper) << 64 | u128::from(lower), expected);
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! What is read here is what [`parse_float`](super::parse_float) makes of the same text, bit for bit;
 //! what would take more care is left to it.
 
-use super::POWERS_OF_TEN;
+use super::{POWERS_OF_TEN, product};
 use crate::swar::{as_digits, last_bytes, mark_no_digit, number};
 
 /// Up to here every whole number is a float.
@@ -174,8 +174,8 @@ fn with_fraction(window: &[u8; WINDOW], end: usize, whole: u64, places: usize) -
     }
     if places > 8 {
         let fraction = digits_before(window, end, places)?;
-        return match POWERS_OF_TEN.get(places) {
-            Some(power) => divided(whole.checked_mul(*power)?.checked_add(fraction)?, places),
+        return match SHIFTED_MAX.get(places) {
+            Some(_) => divided(shifted(whole, places)?.checked_add(fraction)?, places),
             None if whole == 0 => divided(fraction, places),
             None => None,
         };
@@ -184,13 +184,31 @@ fn with_fraction(window: &[u8; WINDOW], end: usize, whole: u64, places: usize) -
     if mark_no_digit(fraction) != 0 {
         return None;
     }
-    let number = whole.checked_mul(POWERS_OF_TEN[places])? + number(fraction);
+    let number = shifted(whole, places)? + number(fraction);
     match number <= EXACT_MAX {
         // Both are exact, so the division rounds once.
         true => Some(number as i64 as f64 / EXACT_POWERS_OF_TEN[places]),
         false => divided(number, places),
     }
 }
+
+/// With so many zeros, at most 19, unless that passes a `u64`. A multiplication that watches for that
+/// is a call in WebAssembly.
+#[inline(always)]
+fn shifted(number: u64, places: usize) -> Option<u64> {
+    (number <= SHIFTED_MAX[places]).then(|| number * POWERS_OF_TEN[places])
+}
+
+/// What may be [`shifted`].
+const SHIFTED_MAX: [u64; 20] = {
+    let mut most = [u64::MAX; 20];
+    let mut places = 1;
+    while places < 20 {
+        most[places] = u64::MAX / POWERS_OF_TEN[places];
+        places += 1;
+    }
+    most
+};
 
 /// The number that `count` digits before `end` make, 8 to 24; `None` if one is none, or it passes a
 /// `u64`.
@@ -204,7 +222,7 @@ fn digits_before(window: &[u8; WINDOW], end: usize, count: usize) -> Option<u64>
     if mark_no_digit(last) | mark_no_digit(middle) | mark_no_digit(first) != 0 {
         return None;
     }
-    let upper = number(first).checked_mul(POWERS_OF_TEN[16])?;
+    let upper = shifted(number(first), 16)?;
     upper.checked_add(number(middle) * POWERS_OF_TEN[8] + number(last))
 }
 
@@ -221,8 +239,7 @@ fn divided(number: u64, places: usize) -> Option<f64> {
         return Some(0.0);
     }
     let shift = number.leading_zeros();
-    let product = u128::from(number << shift) * u128::from(significand);
-    let (upper, lower) = ((product >> 64) as u64, product as u64);
+    let (upper, lower) = product(number << shift, significand);
     let dropped = 11 - upper.leading_zeros();
     let middle = 1 << (dropped - 1);
     let rest = upper & (2 * middle - 1);

@@ -4,7 +4,7 @@
 //! written with an exponent, whole numbers above 2^53, and the few floats between two equally good
 //! decimals.
 
-use super::POWERS_OF_TEN;
+use super::{POWERS_OF_TEN, product};
 
 /// Below this, numbers are written with an exponent.
 const LEAST: f64 = 1e-6;
@@ -94,12 +94,12 @@ fn many_places(value: f64) -> Option<(u64, usize)> {
     // 78,913 / 2^18 is the logarithm of 2 to the base 10, well enough for |q| up to 73.
     let k = ((-q * 78_913) >> 18) as usize + 1;
     let half = *POWERS_OF_FIVE.get(k)?;
-    let scaled = 2 * u128::from(c) * u128::from(half);
+    let (upper, lower) = product(2 * c, half);
     // At most 51, so that ten units fit a word.
     let unit_bits = (1 - q - k as i32) & 63;
     let unit = 1_u64 << unit_bits;
-    let digits = (scaled >> unit_bits) as u64;
-    let rest = scaled as u64 & (unit - 1);
+    let digits = upper << 1 << (63 - unit_bits) | lower >> unit_bits;
+    let rest = lower & (unit - 1);
     let (tens, ones) = (digits / 10, digits % 10);
     let above_tens = (ones << unit_bits) + rest;
     let (down, up) = (above_tens < half, 10 * unit - above_tens < half);
