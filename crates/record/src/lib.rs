@@ -7,7 +7,8 @@
 //! - [`MetricEvent`]: one thing that happened: a counter grew, a gauge was set, something took time.
 //! - [`Sink`]: where events and samples go, and [`Batch`], what it is handed.
 //! - [`Pump`]: feeds batches to sinks, each behind a bounded queue and on a thread of its own.
-//! - [`Memory`], [`FileSink`], [`StatsdSink`]: sinks; [`FanOut`] makes one of several.
+//! - [`Memory`], [`FileSink`], [`StatsdSink`], and with the feature `remote` `RemoteSink`: sinks;
+//!   [`FanOut`] makes one of several.
 //! - [`Pipeline`]: renames, relabels, drops and scales before a sink sees it.
 //! - [`testing`]: asserts what was recorded.
 //!
@@ -64,6 +65,11 @@ pub use sink::{
     FILE_BYTES_MAX, FILES_MAX, FanOut, FileOptions, FileRecords, FileSink, Memory, MemorySink,
     ReadError, ReadProblem, ReadRecord, Recovered, Sink, SinkError, StatsdOptions, StatsdSink,
     Takes, files_of,
+};
+#[cfg(feature = "remote")]
+pub use sink::{
+    PATIENCE, REQUEST_TIMEOUT, RemoteCounts, RemoteError, RemoteOptions, RemoteSink,
+    SAMPLES_PER_REQUEST, Secret,
 };
 pub use tidegate_wire::ExpositionFormat;
 pub use tidegate_wire::statsd::StatsdTags;

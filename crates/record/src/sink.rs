@@ -5,6 +5,8 @@ mod fan_out;
 mod file;
 mod lost;
 mod memory;
+#[cfg(feature = "remote")]
+mod remote;
 mod statsd;
 
 use std::error::Error;
@@ -16,6 +18,11 @@ pub use self::file::{
     ReadRecord, Recovered, files_of,
 };
 pub use self::memory::{Memory, MemorySink};
+#[cfg(feature = "remote")]
+pub use self::remote::{
+    PATIENCE, REQUEST_TIMEOUT, RemoteCounts, RemoteError, RemoteOptions, RemoteSink,
+    SAMPLES_PER_REQUEST, Secret,
+};
 pub use self::statsd::{StatsdOptions, StatsdSink};
 use crate::Batch;
 

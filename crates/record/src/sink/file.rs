@@ -355,7 +355,7 @@ fn open_at(path: &Path) -> io::Result<File> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             let kind = io::ErrorKind::ResourceBusy;
-            Err(io::Error::new(kind, "another process writes it"))
+            Err(io::Error::new(kind, "somebody else writes it"))
         }
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }

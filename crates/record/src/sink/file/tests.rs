@@ -312,7 +312,7 @@ fn a_file_is_written_by_one_at_a_time() {
     let (_folder, path) = folder();
     let first = open(&path);
     let refused = FileSink::open(&path, FileOptions::default()).unwrap_err();
-    let said = format!("{}: another process writes it", path.display());
+    let said = format!("{}: somebody else writes it", path.display());
     assert_eq!(refused.to_string(), said);
     drop(first);
     open(&path).write(&batch(&[1.0])).unwrap();
