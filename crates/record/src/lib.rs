@@ -8,7 +8,7 @@
 //! - [`Sink`]: where events and samples go, and [`Batch`], what it is handed.
 //! - [`Pump`]: feeds batches to sinks, each behind a bounded queue and on a thread of its own.
 //! - [`Memory`], [`FileSink`], [`StatsdSink`], and with the feature `remote` `RemoteSink`: sinks;
-//!   [`FanOut`] makes one of several.
+//!   [`FanOut`] makes one of several, [`SinkConfig`] is one as it is written down.
 //! - [`Pipeline`]: renames, relabels, drops and scales before a sink sees it.
 //! - [`testing`]: asserts what was recorded.
 //!
@@ -62,9 +62,9 @@ pub use registry::{Refusal, Registry, RegistryLimits, RegistryStats};
 pub use render::{Reading, ReadingValue};
 pub use rules::{GLOB_BYTES_MAX, Glob, RULES_MAX, Recording, Rule, RulesError};
 pub use sink::{
-    FILE_BYTES_MAX, FILES_MAX, FanOut, FileOptions, FileRecords, FileSink, Memory, MemorySink,
-    ReadError, ReadProblem, ReadRecord, Recovered, Sink, SinkError, StatsdOptions, StatsdSink,
-    Takes, files_of,
+    AddedSink, FILE_BYTES_MAX, FILES_MAX, FanOut, FileOptions, FileRecords, FileSink, Memory,
+    MemorySink, ReadError, ReadProblem, ReadRecord, Recovered, SINK_NAME_BYTES_MAX, Sink,
+    SinkConfig, SinkConfigError, SinkError, SinkKind, StatsdOptions, StatsdSink, Takes, files_of,
 };
 #[cfg(feature = "remote")]
 pub use sink::{

@@ -1,5 +1,6 @@
 //! Sinks: where what was recorded goes.
 
+mod config;
 mod family;
 mod fan_out;
 mod file;
@@ -12,6 +13,7 @@ mod statsd;
 use std::error::Error;
 use std::fmt;
 
+pub use self::config::{AddedSink, SINK_NAME_BYTES_MAX, SinkConfig, SinkConfigError, SinkKind};
 pub use self::fan_out::FanOut;
 pub use self::file::{
     FILE_BYTES_MAX, FILES_MAX, FileOptions, FileRecords, FileSink, ReadError, ReadProblem,
