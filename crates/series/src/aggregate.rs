@@ -14,6 +14,8 @@ mod grouping;
 mod limits;
 mod pool;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 

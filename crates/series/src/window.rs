@@ -26,6 +26,8 @@ mod moments;
 mod rates;
 mod smooth;
 mod statistic;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 pub use correlation::correlation;
@@ -80,38 +82,5 @@ impl Window {
     #[must_use]
     pub const fn contains(self, t_ms: i64) -> bool {
         self.start_exclusive_ms < t_ms && t_ms <= self.end_inclusive_ms
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_is_open_at_its_start_and_closed_at_its_end() {
-        let window = Window::ending(10, 4);
-        let inside = (0..=20).filter(|&t_ms| window.contains(t_ms));
-        assert!(inside.eq(7..=10));
-        assert_eq!(window.length_ms(), 4);
-    }
-
-    #[test]
-    fn the_ends_of_time_do_not_overflow() {
-        let window = Window::ending(i64::MIN, u64::MAX);
-        assert_eq!(
-            (window.start_exclusive_ms, window.length_ms()),
-            (i64::MIN, 0)
-        );
-        let all = Window::ending(i64::MAX, u64::MAX);
-        assert_eq!(
-            (all.start_exclusive_ms, all.length_ms()),
-            (i64::MIN, u64::MAX)
-        );
-        let none = Window {
-            start_exclusive_ms: 1,
-            end_inclusive_ms: 0,
-        };
-        assert_eq!(none.length_ms(), 0);
-        assert!(!none.contains(0) && !none.contains(1));
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Window;
-use crate::float::Sum;
+use crate::float::{Sum, canonical};
 use crate::ring::Ring;
 
 /// Pearson's correlation of two series over the samples of a window that both have at equal times, from −1 to 1.
@@ -44,6 +44,11 @@ pub fn correlation(one: &Ring, other: &Ring, window: Window) -> Option<f64> {
 
 /// Twice over the pairs: first for the means, so that what is large and nearly constant loses no digits.
 fn pearson(pairs: &[(f64, f64)]) -> f64 {
+    let (x, y) = pairs[0];
+    if pairs.iter().all(|pair| pair.0 == x) || pairs.iter().all(|pair| pair.1 == y) {
+        // Rounding could make their mean another number, and them vary.
+        return f64::NAN;
+    }
     let count = pairs.len() as f64;
     let mean = |sum: Sum| sum.value() / count;
     let x_mean = mean(pairs.iter().map(|pair| pair.0).collect());
@@ -55,5 +60,5 @@ fn pearson(pairs: &[(f64, f64)]) -> f64 {
     let xy = total(away().map(|(x, y)| x * y).collect());
     let found = xy / (libm::sqrt(xx) * libm::sqrt(yy));
     // Rounding may carry it past its bounds; a NaN stays one.
-    found.clamp(-1.0, 1.0)
+    canonical(found.clamp(-1.0, 1.0))
 }

@@ -8,16 +8,16 @@ use crate::stale::is_stale;
 /// In how many sums deviations are added at once: so the compiler can do several together, and every target does it.
 const LANES: usize = 4;
 
-/// Mean and deviation of values that come in any number of slices.
+/// The deviation of values that come in any number of slices.
 ///
 /// Each slice is gone over twice, first for its mean; slices are put together by the formula of Chan, Golub and
-/// LeVeque for pairs of samples. A NaN or an infinity makes both NaN. Stale markers are passed over.
+/// LeVeque for pairs of samples. A NaN or an infinity makes it NaN. Stale markers are passed over.
 ///
 /// ```
 /// let mut moments = tidegate_series::Moments::default();
 /// moments.add(&[2.0, 4.0, 4.0, 4.0]);
 /// moments.add(&[5.0, 5.0, 7.0, 9.0]);
-/// assert_eq!((moments.avg(), moments.stddev()), (Some(5.0), Some(2.0)));
+/// assert_eq!((moments.stdvar(), moments.stddev()), (Some(4.0), Some(2.0)));
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Moments {
@@ -88,12 +88,6 @@ impl Moments {
         self.squares += other.squares + apart * apart * (self.count * share);
         self.mean += apart * share;
         self.count = count;
-    }
-
-    /// The mean; `None` for no value.
-    #[must_use]
-    pub fn avg(&self) -> Option<f64> {
-        (self.count > 0.0).then_some(self.mean)
     }
 
     /// The variance of the population: the mean of the squared distances from the mean. 0 for one value, `None` for
