@@ -56,6 +56,7 @@ mod values;
 pub(crate) use sealed::CHUNK_BYTES;
 pub use sealed::Chunk;
 pub use summary::Summary;
+pub(crate) use summary::totals;
 pub use times::{TimesPool, decode_times, encode_times};
 pub use values::{ENCODED_VALUES_MAX, decode_values, encode_values};
 

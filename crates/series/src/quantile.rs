@@ -5,6 +5,7 @@
 //! buckets (one of them is far out), the same is done again with them, and so on.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// How quantiles that fall between two samples are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,6 +100,12 @@ const TABLES: usize = 2;
 /// Up to how many values are sorted right away.
 const SORTED_MAX: usize = 96;
 
+/// How often the values of a bucket are parted again before they are sorted.
+const ROUNDS_MAX: u32 = 4;
+
+/// How many values are turned into buckets at once.
+const ROW: usize = 256;
+
 /// Added to a double below it, this leaves its whole part in the lowest bits.
 const WHOLE: f64 = 4_503_599_627_370_496.0;
 
@@ -107,47 +114,31 @@ const WHOLE: f64 = 4_503_599_627_370_496.0;
 pub(crate) struct Selection {
     /// Sorted by rank.
     found: Vec<(u64, f64)>,
-    ranks: Vec<u64>,
-    held: Vec<f64>,
-    buckets: Vec<u16>,
-    counts: Vec<[u32; BUCKETS]>,
 }
 
 impl Selection {
     /// Finds the values of all ranks of these places, which are below the count of the values.
     pub(crate) fn select(&mut self, values: &[f64], places: &[Place]) {
         self.found.clear();
-        self.ranks.clear();
+        let found = |rank| (rank, f64::NAN);
         for place in places {
             match *place {
                 Place::Fixed(_) => {}
-                Place::At(rank) => self.ranks.push(rank),
-                Place::Between(lower, upper, _) => self.ranks.extend([lower, upper]),
+                Place::At(rank) => self.found.push(found(rank)),
+                Place::Between(lower, upper, _) => self.found.extend([found(lower), found(upper)]),
             }
         }
-        self.ranks.sort_unstable();
-        self.ranks.dedup();
-        let nans = values.iter().filter(|value| value.is_nan()).count();
-        let first = self.ranks.partition_point(|&rank| rank < nans as u64);
-        let nan = |&rank: &u64| (rank, f64::NAN);
-        self.found.extend(self.ranks[..first].iter().map(nan));
-        let mut ranks: Vec<usize> = self.ranks[first..]
-            .iter()
-            .map(|&rank| rank as usize - nans)
-            .collect();
+        self.found.sort_unstable_by_key(|found| found.0);
+        self.found.dedup_by_key(|found| found.0);
+        let nans = values.iter().filter(|value| value.is_nan()).count() as u64;
+        let first = self.found.partition_point(|found| found.0 < nans);
+        let wanted = &mut self.found[first..];
         if nans == 0 {
-            self.narrow(values, &mut ranks);
+            fill(values, wanted, 0, ROUNDS_MAX);
         } else {
-            let numbers: Vec<_> = values
-                .iter()
-                .copied()
-                .filter(|value| !value.is_nan())
-                .collect();
-            self.narrow(&numbers, &mut ranks);
+            let numbers = values.iter().copied().filter(|value| !value.is_nan());
+            fill(&numbers.collect::<Vec<_>>(), wanted, nans, ROUNDS_MAX);
         }
-        let found = ranks.iter().map(|&rank| self.held[rank]);
-        let found = self.ranks[first..].iter().copied().zip(found);
-        self.found.extend(found);
     }
 
     /// The value of a rank that was asked for.
@@ -155,102 +146,160 @@ impl Selection {
         let at = self.found.binary_search_by_key(&rank, |found| found.0);
         at.map_or(f64::NAN, |at| self.found[at].1)
     }
+}
 
-    /// Fills `held` with sorted values among which those of the ranks are, and turns each rank into its place there.
-    fn narrow(&mut self, values: &[f64], ranks: &mut [usize]) {
-        self.held.clear();
-        if ranks.is_empty() {
-            return;
+/// Fills in the values of ranks that rise, of which `below` stands for the least of these values. None is NaN.
+fn fill(values: &[f64], wanted: &mut [(u64, f64)], below: u64, rounds: u32) {
+    if wanted.is_empty() {
+        return;
+    }
+    let (min, max) = extremes(values);
+    if min == max {
+        wanted.iter_mut().for_each(|found| found.1 = min);
+        return;
+    }
+    let scale = (BUCKETS - 1) as f64 / (max - min);
+    let parted = scale > 0.0 && scale.is_finite();
+    if !parted || rounds == 0 || values.len() <= SORTED_MAX {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        for (rank, value) in wanted {
+            *value = sorted[(*rank - below) as usize];
         }
-        let mut left = self.gather(values, ranks);
-        if !left {
-            self.held.extend_from_slice(values);
+        return;
+    }
+    let parts = Parts { min, scale };
+    let counts = parts.count(values);
+    for share in parts.gather(values, &counts, wanted, below) {
+        fill(
+            &share.values,
+            &mut wanted[share.wanted],
+            share.below,
+            rounds - 1,
+        );
+    }
+}
+
+/// Buckets of equal width.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    min: f64,
+    scale: f64,
+}
+
+/// Whether one of the targets is among the buckets.
+fn holds_any(buckets: &[u32; LANES], targets: &[u32]) -> bool {
+    let mut hits = [0; LANES];
+    for target in targets {
+        for (hit, bucket) in hits.iter_mut().zip(buckets) {
+            *hit |= u32::from(bucket == target);
         }
-        while left && self.held.len() > SORTED_MAX {
-            let values = core::mem::take(&mut self.held);
-            left = self.gather(&values, ranks);
-            if !left {
-                self.held = values;
-            }
-        }
-        self.held.sort_unstable_by(f64::total_cmp);
+    }
+    hits != [0; LANES]
+}
+
+/// The values of a bucket that is looked into.
+struct Share {
+    bucket: u32,
+    /// Which of the ranks are there.
+    wanted: Range<usize>,
+    /// The rank of the least.
+    below: u64,
+    values: Vec<f64>,
+}
+
+impl Parts {
+    /// Rounding keeps the order, so a bucket's values are greater than those of the buckets before.
+    fn bucket(self, value: f64) -> u32 {
+        ((value - self.min) * self.scale + WHOLE).to_bits() as u32 % BUCKETS as u32
     }
 
-    /// Gathers into `held` what lies in the buckets of the ranks, and lowers each rank by what is left out below it.
-    /// `false`, with nothing gathered, where sorting is better.
-    fn gather(&mut self, values: &[f64], ranks: &mut [usize]) -> bool {
-        if values.len() <= SORTED_MAX {
-            return false;
+    /// Each row of values with its buckets.
+    fn rows(self, values: &[f64], mut each: impl FnMut(&[f64], &[u32])) {
+        let mut buckets = [0; ROW];
+        for row in values.chunks(ROW) {
+            for (bucket, &value) in buckets.iter_mut().zip(row) {
+                *bucket = self.bucket(value);
+            }
+            each(row, &buckets[..row.len()]);
         }
-        let (min, max) = extremes(values);
-        let scale = (BUCKETS - 1) as f64 / (max - min);
-        if min == max {
-            self.held.clear();
-            self.held.push(min);
-            ranks.fill(0);
-            return true;
+    }
+
+    fn count(self, values: &[f64]) -> [[u32; BUCKETS]; TABLES] {
+        let mut counts = [[0; BUCKETS]; TABLES];
+        let [one, other] = &mut counts;
+        self.rows(values, |_, buckets| {
+            let (pairs, odd) = buckets.as_chunks::<TABLES>();
+            for [first, second] in pairs {
+                one[*first as usize % BUCKETS] += 1;
+                other[*second as usize % BUCKETS] += 1;
+            }
+            for first in odd {
+                one[*first as usize % BUCKETS] += 1;
+            }
+        });
+        counts
+    }
+
+    /// The buckets of these ranks, with their values.
+    fn gather(
+        self,
+        values: &[f64],
+        counts: &[[u32; BUCKETS]; TABLES],
+        wanted: &[(u64, f64)],
+        mut below: u64,
+    ) -> Vec<Share> {
+        let mut shares: Vec<Share> = Vec::new();
+        // The place of each bucket among the shares, counted from 1; 0 for none.
+        let mut marks = [0_u8; BUCKETS];
+        let mut first = 0;
+        for (bucket, mark) in marks.iter_mut().enumerate() {
+            let count: u32 = counts.iter().map(|counts| counts[bucket]).sum();
+            let end = below + u64::from(count);
+            if wanted[first].0 < end {
+                let here = wanted[first..].partition_point(|found| found.0 < end);
+                shares.push(Share {
+                    bucket: bucket as u32,
+                    wanted: first..first + here,
+                    below,
+                    values: Vec::with_capacity(count as usize),
+                });
+                *mark = shares.len() as u8;
+                first += here;
+                if first == wanted.len() {
+                    break;
+                }
+            }
+            below = end;
         }
-        if !(scale > 0.0 && scale.is_finite()) {
-            return false;
-        }
-        // Rounding keeps the order, so that a bucket's values are greater than those of the buckets before.
-        let bucket = |value: f64| ((value - min) * scale + WHOLE).to_bits() as u16;
-        self.buckets.clear();
-        self.buckets
-            .extend(values.iter().map(|&value| bucket(value)));
-        self.counts.clear();
-        self.counts.resize(TABLES, [0; BUCKETS]);
-        let Some([one, other]) = self.counts.first_chunk_mut() else {
-            return false;
+        let targets: Vec<_> = shares.iter().map(|share| share.bucket).collect();
+        let mut keep = |bucket: u32, value: f64| {
+            let mark = marks[bucket as usize % BUCKETS];
+            if mark > 0 {
+                shares[usize::from(mark) - 1].values.push(value);
+            }
         };
-        let (pairs, odd) = self.buckets.as_chunks::<TABLES>();
-        for [first, second] in pairs {
-            one[usize::from(*first) % BUCKETS] += 1;
-            other[usize::from(*second) % BUCKETS] += 1;
-        }
-        for first in odd {
-            one[usize::from(*first) % BUCKETS] += 1;
-        }
-        let mut marked = [false; BUCKETS];
-        let mut lowered = ranks.to_vec();
-        let gathered = mark(&self.counts, &mut lowered, &mut marked);
-        if gathered > values.len() / 2 {
-            return false;
-        }
-        ranks.copy_from_slice(&lowered);
-        self.held.clear();
-        self.held.reserve(gathered);
-        for (&bucket, &value) in self.buckets.iter().zip(values) {
-            if marked[usize::from(bucket) % BUCKETS] {
-                self.held.push(value);
+        self.rows(values, |row, buckets| {
+            let (eights, rest) = buckets.as_chunks::<LANES>();
+            let (values, last) = row.as_chunks::<LANES>();
+            for (buckets, values) in eights.iter().zip(values) {
+                // Most hold none of those looked for, which many comparisons at once tell sooner.
+                if holds_any(buckets, &targets) {
+                    buckets
+                        .iter()
+                        .zip(values)
+                        .for_each(|(&bucket, &value)| keep(bucket, value));
+                }
             }
-        }
-        true
+            rest.iter()
+                .zip(last)
+                .for_each(|(&bucket, &value)| keep(bucket, value));
+        });
+        shares
     }
 }
 
-/// Marks the buckets of these ranks, which rise, and lowers each rank by what lies in unmarked buckets below it. Says
-/// how many values are marked.
-fn mark(counts: &[[u32; BUCKETS]], ranks: &mut [usize], marked: &mut [bool; BUCKETS]) -> usize {
-    let (mut below, mut gathered) = (0, 0);
-    let mut ranks = ranks.iter_mut().peekable();
-    for (bucket, marked) in marked.iter_mut().enumerate() {
-        if ranks.peek().is_none() {
-            break;
-        }
-        let count: usize = counts.iter().map(|counts| counts[bucket] as usize).sum();
-        let left_out = below - gathered;
-        while let Some(rank) = ranks.next_if(|rank| **rank < below + count) {
-            *rank -= left_out;
-            *marked = true;
-        }
-        below += count;
-        gathered += if *marked { count } else { 0 };
-    }
-    gathered
-}
-
-/// In how many lanes extremes are looked for.
+/// How many values are compared at once.
 const LANES: usize = 8;
 
 /// The least and the greatest of values without a NaN, at least one.

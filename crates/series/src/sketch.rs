@@ -11,10 +11,13 @@
 
 mod codec;
 mod pages;
+#[cfg(test)]
+mod tests;
 
+use alloc::vec::Vec;
 use core::fmt::{self, Debug, Formatter};
 
-use crate::chunk::Summary;
+use crate::chunk::totals;
 use crate::float::{Sum, greater, lesser};
 use crate::quantile::{Place, QuantileMethod};
 use crate::stale::is_stale;
@@ -30,7 +33,7 @@ pub const SKETCH_ERROR_MAX: f64 = 1.0 / 128.0;
 const VALUES_AT_ONCE_MAX: usize = 1 << 20;
 
 /// What a [`Sketch`] takes beside its pages on a 64-bit machine; told so on every target.
-const SKETCH_BYTES: usize = 120;
+const SKETCH_BYTES: usize = 128;
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Sketch>() == SKETCH_BYTES);
 
@@ -60,6 +63,8 @@ const _: () = assert!(size_of::<Sketch>() == SKETCH_BYTES);
 #[derive(Clone)]
 pub struct Sketch {
     pages: Pages,
+    /// Of all.
+    count: u64,
     nans: u64,
     downs: u64,
     zeros: u64,
@@ -73,6 +78,7 @@ impl Default for Sketch {
     fn default() -> Self {
         Self {
             pages: Pages::default(),
+            count: 0,
             nans: 0,
             downs: 0,
             zeros: 0,
@@ -93,25 +99,35 @@ impl Sketch {
 
     /// Counts these values. Many at once take less time than each by itself.
     pub fn add(&mut self, values: &[f64]) {
-        let summary = Summary::of(values);
-        if summary.count == 0 {
-            return;
+        let (sum, min, max) = totals(values);
+        if sum.is_nan() && values.iter().any(|&value| is_stale(value)) {
+            let live = values.iter().copied().filter(|&value| !is_stale(value));
+            return self.add(&live.collect::<Vec<_>>());
         }
-        self.sum.add(summary.sum);
+        let Some(count) = self.count.checked_add(values.len() as u64) else {
+            return;
+        };
+        self.count = count;
+        self.sum.add(sum);
         // NaN is there only if there is nothing else.
-        self.min = lesser(self.min, summary.min);
-        self.max = greater(self.max, summary.max);
+        self.min = lesser(self.min, min);
+        self.max = greater(self.max, max);
         for values in values.chunks(VALUES_AT_ONCE_MAX) {
             self.count_values(values);
         }
     }
 
-    fn count_values(&mut self, values: &[f64]) {
+    fn count_values(&mut self, mut values: &[f64]) {
         let mut tables = Tables::default();
-        for &value in values {
-            if !tables.count(value) {
+        loop {
+            values = &values[tables.count(values)..];
+            let Some((&value, rest)) = values.split_first() else {
+                break;
+            };
+            if !value.is_finite() {
                 self.count_special(value);
-            } else if tables.is_full() {
+                values = rest;
+            } else if !tables.open(value) {
                 self.fold(&tables);
                 tables = Tables::default();
             }
@@ -119,43 +135,38 @@ impl Sketch {
         self.fold(&tables);
     }
 
-    /// Counts what is no number of an octave.
-    fn count_special(&mut self, value: f64) {
-        if is_stale(value) {
-            return;
-        }
-        let counter = if value.is_nan() {
-            &mut self.nans
+    /// Counts what is no number.
+    const fn count_special(&mut self, value: f64) {
+        if value.is_nan() {
+            self.nans += 1;
         } else if value > 0.0 {
-            &mut self.ups
+            self.ups += 1;
         } else {
-            &mut self.downs
-        };
-        *counter = counter.saturating_add(1);
+            self.downs += 1;
+        }
     }
 
     fn fold(&mut self, tables: &Tables) {
         for (page, counts) in tables.iter() {
             if exponent(page) == 0 {
-                let zeros = counts.iter().map(|&count| u64::from(count)).sum();
-                self.zeros = self.zeros.saturating_add(zeros);
+                self.zeros += counts.iter().map(|&count| u64::from(count)).sum::<u64>();
             } else {
                 self.pages.add(page, counts);
             }
         }
     }
 
-    /// Adds the values of another sketch. Counts stop at [`u64::MAX`].
+    /// Adds the values of another sketch; none of them if there would be more than [`u64::MAX`].
     pub fn merge(&mut self, other: &Self) {
+        let Some(count) = self.count.checked_add(other.count) else {
+            return;
+        };
+        self.count = count;
         self.pages.merge(&other.pages);
-        for (own, other) in [
-            (&mut self.nans, other.nans),
-            (&mut self.downs, other.downs),
-            (&mut self.zeros, other.zeros),
-            (&mut self.ups, other.ups),
-        ] {
-            *own = own.saturating_add(other);
-        }
+        self.nans += other.nans;
+        self.downs += other.downs;
+        self.zeros += other.zeros;
+        self.ups += other.ups;
         self.sum.add(other.sum.value());
         self.min = lesser(self.min, other.min);
         self.max = greater(self.max, other.max);
@@ -163,16 +174,14 @@ impl Sketch {
 
     /// How many values, NaNs among them.
     #[must_use]
-    pub fn count(&self) -> u64 {
-        let special = [self.nans, self.downs, self.zeros, self.ups];
-        let pages = self.pages.total();
-        special.into_iter().fold(pages, u64::saturating_add)
+    pub const fn count(&self) -> u64 {
+        self.count
     }
 
     /// Whether it has no value.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count() == 0
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// Their sum; 0 for none, NaN if one is.
@@ -207,19 +216,18 @@ impl Sketch {
     /// value between two of one sign; between two of different signs it is off by as much of the larger one.
     #[must_use]
     pub fn quantile(&self, q: f64, method: QuantileMethod) -> f64 {
-        let count = self.count();
-        Place::of(q, count, method).value(|rank| self.at_rank(rank, count))
+        Place::of(q, self.count, method).value(|rank| self.at_rank(rank))
     }
 
     /// The value of a rank, counted from 0.
-    fn at_rank(&self, rank: u64, count: u64) -> f64 {
+    fn at_rank(&self, rank: u64) -> f64 {
         if rank < self.nans {
             return f64::NAN;
         }
         if rank == self.nans {
             return self.min;
         }
-        if rank + 1 >= count {
+        if rank + 1 >= self.count {
             return self.max;
         }
         let Some(rank) = (rank - self.nans).checked_sub(self.downs) else {
@@ -241,7 +249,7 @@ impl Sketch {
 impl Debug for Sketch {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sketch")
-            .field("count", &self.count())
+            .field("count", &self.count)
             .field("min", &self.min)
             .field("max", &self.max)
             .field("octaves", &self.pages.len())

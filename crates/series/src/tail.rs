@@ -108,18 +108,23 @@ impl Tail {
         }
     }
 
+    /// The time of the oldest point, if there is one.
+    pub(crate) fn first_ms(&self) -> Option<i64> {
+        (!self.values.is_empty()).then(|| self.time_ms(0))
+    }
+
     /// How many points lie at or before `t_ms`.
     pub(crate) fn count_to(&self, t_ms: i64) -> usize {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.time_ms(middle) <= t_ms {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+        if !self.times_ms.is_empty() {
+            return self.times_ms.partition_point(|&time_ms| time_ms <= t_ms);
         }
-        low
+        if self.values.is_empty() || t_ms < self.first_ms {
+            return 0;
+        }
+        // A single point has no step, or one left over from others.
+        let steps = t_ms.abs_diff(self.first_ms).checked_div(self.step_ms);
+        let steps = steps.unwrap_or(0).min(self.len() as u64 - 1);
+        1 + steps as usize
     }
 
     /// The values in this range, in two slices that follow each other.

@@ -54,8 +54,8 @@ impl Summary {
     }
 }
 
-/// Sum, least and greatest.
-fn totals(values: &[f64]) -> (f64, f64, f64) {
+/// Sum, least and greatest, by the rules of [`Summary`].
+pub(crate) fn totals(values: &[f64]) -> (f64, f64, f64) {
     let mut lanes = [Lane::new(); LANES];
     let (rows, rest) = values.as_chunks::<LANES>();
     for row in rows {

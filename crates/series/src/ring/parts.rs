@@ -91,6 +91,28 @@ impl Ring {
         columns: &mut Columns,
         mut each: impl FnMut(Part<'_>),
     ) {
+        // The chunks are older than the tail, and most windows reach no further back than that.
+        let reaches_chunks = match (start_exclusive_ms, self.tail.first_ms()) {
+            (Some(start_ms), Some(first_ms)) => start_ms < first_ms,
+            _ => true,
+        };
+        if reaches_chunks {
+            self.chunk_parts(start_exclusive_ms, end_inclusive_ms, columns, &mut each);
+        }
+        let start = start_exclusive_ms.map_or(0, |start_ms| self.tail.count_to(start_ms));
+        let end = self.tail.count_to(end_inclusive_ms);
+        if start < end {
+            self.tail_parts(start, end, each);
+        }
+    }
+
+    fn chunk_parts(
+        &self,
+        start_exclusive_ms: Option<i64>,
+        end_inclusive_ms: i64,
+        columns: &mut Columns,
+        mut each: impl FnMut(Part<'_>),
+    ) {
         let is_before = |t_ms: i64| start_exclusive_ms.is_some_and(|start_ms| t_ms <= start_ms);
         let first = self
             .chunks
@@ -113,11 +135,6 @@ impl Ring {
                 let points = Points::new(&times_ms[start..end], &values[start..end]);
                 each(Part::Points(points));
             }
-        }
-        let start = start_exclusive_ms.map_or(0, |start_ms| self.tail.count_to(start_ms));
-        let end = self.tail.count_to(end_inclusive_ms);
-        if start < end {
-            self.tail_parts(start, end, each);
         }
     }
 

@@ -103,6 +103,7 @@ impl Sketch {
         }
         Ok(Self {
             pages,
+            count: nans + numbers,
             nans,
             downs,
             zeros,

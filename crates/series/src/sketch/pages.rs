@@ -5,7 +5,8 @@
 //! of the numbers they count, whatever their sign.
 //!
 //! The invariant: pages rise, there are at most [`PAGES_MAX`], none is closer to zero than the floor of its sign, and
-//! none is that of zeros, infinities or NaNs.
+//! none is that of zeros, infinities or NaNs. Whoever adds counts sees to it that their sum fits
+//! 64 bits.
 
 use alloc::vec::Vec;
 
@@ -66,11 +67,16 @@ const fn page_of(exponent: u16, negative: bool) -> u16 {
     }
 }
 
+/// Adds the counts of one page.
+fn add<T: Copy + Into<u64>>(own: &mut Counts<u64>, counts: &Counts<T>) {
+    for (own, &count) in own.iter_mut().zip(counts) {
+        // It cannot wrap: the sum of all counts does not.
+        *own = own.wrapping_add(count.into());
+    }
+}
+
 /// The counts of one page.
 pub(super) type Counts<T> = [T; BUCKETS];
-
-/// How many pages [`Tables`] have, the first of which is none.
-pub(super) const SLOTS_MAX: usize = u8::MAX as usize;
 
 /// Counts in the making: pages in the order they came, each found by one look.
 pub(super) struct Tables {
@@ -91,36 +97,31 @@ impl Default for Tables {
 }
 
 impl Tables {
-    /// Counts a number; `false` for infinities and NaNs, which are not counted.
-    #[inline]
-    pub(super) fn count(&mut self, value: f64) -> bool {
-        let bits = ordered(value);
-        let mut slot = usize::from(self.slots[(bits >> PAGE_SHIFT) as usize]);
-        if slot == 0 {
-            let Some(opened) = self.open((bits >> PAGE_SHIFT) as u16) else {
-                return false;
-            };
-            slot = opened;
+    /// Counts values up to the first whose page is not open, and says how many.
+    pub(super) fn count(&mut self, values: &[f64]) -> usize {
+        let Self { slots, counts, .. } = self;
+        let counts = counts.as_mut_slice();
+        for (nth, &value) in values.iter().enumerate() {
+            let bits = ordered(value);
+            let slot = usize::from(slots[(bits >> PAGE_SHIFT) as usize]);
+            if slot == 0 {
+                return nth;
+            }
+            counts[slot][(bits >> BUCKET_SHIFT) as usize % BUCKETS] += 1;
         }
-        self.counts[slot][(bits >> BUCKET_SHIFT) as usize % BUCKETS] += 1;
-        true
+        values.len()
     }
 
-    #[inline(never)]
-    fn open(&mut self, page: u16) -> Option<usize> {
-        if page == UP || page == DOWN {
-            return None;
-        }
-        let slot = self.counts.len();
-        self.slots[usize::from(page)] = slot as u8;
+    /// Opens the page of a finite number; `false` if there is no room for it.
+    pub(super) fn open(&mut self, value: f64) -> bool {
+        let Ok(slot) = u8::try_from(self.counts.len()) else {
+            return false;
+        };
+        let page = (ordered(value) >> PAGE_SHIFT) as u16;
+        self.slots[usize::from(page)] = slot;
         self.pages.push(page);
         self.counts.push([0; BUCKETS]);
-        Some(slot)
-    }
-
-    /// Whether one more page may have no place.
-    pub(super) const fn is_full(&self) -> bool {
-        self.counts.len() >= SLOTS_MAX
+        true
     }
 
     /// Pages and their counts.
@@ -175,10 +176,7 @@ impl Pages {
 
     /// How many numbers are counted.
     pub(super) fn total(&self) -> u64 {
-        self.counts
-            .iter()
-            .flatten()
-            .fold(0, |sum, &count| sum.saturating_add(count))
+        self.counts.iter().flatten().sum()
     }
 
     /// The number of a rank, where so many zeros stand between the negative pages and the positive ones; `None` past
@@ -215,32 +213,28 @@ impl Pages {
         let negative = page < ZERO;
         let floor = self.floors[usize::from(negative)];
         if exponent(page) < floor {
-            let count = counts
-                .iter()
-                .fold(0_u64, |sum, &count| sum.saturating_add(count.into()));
+            let count = counts.iter().map(|&count| count.into()).sum();
             return self.add_at_floor(negative, count);
         }
-        let own = self.page(page);
-        for (own, &count) in own.iter_mut().zip(counts) {
-            *own = own.saturating_add(count.into());
-        }
+        add(self.page(page), counts);
         self.keep_within();
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        if self.pages == other.pages && self.floors == other.floors {
-            for (own, counts) in self.counts.iter_mut().zip(&other.counts) {
-                for (own, count) in own.iter_mut().zip(counts) {
-                    *own = own.saturating_add(*count);
-                }
+        for (negative, &floor) in [false, true].into_iter().zip(&other.floors) {
+            self.raise_floor(negative, floor);
+        }
+        let mut from = 0;
+        for (at, &page) in other.pages.iter().enumerate() {
+            let counts = &other.counts[at];
+            while self.pages.get(from).is_some_and(|&own| own < page) {
+                from += 1;
             }
-            return;
-        }
-        for (side, negative) in [false, true].into_iter().enumerate() {
-            self.raise_floor(negative, other.floors[side]);
-        }
-        for (page, counts) in other.iter() {
-            self.add(page, counts);
+            if self.pages.get(from) == Some(&page) {
+                add(&mut self.counts[from], counts);
+            } else {
+                self.add(page, counts);
+            }
         }
     }
 
@@ -260,8 +254,7 @@ impl Pages {
     fn add_at_floor(&mut self, negative: bool, count: u64) {
         let floor = self.floors[usize::from(negative)];
         let bucket = if negative { BUCKETS - 1 } else { 0 };
-        let own = &mut self.page(page_of(floor, negative))[bucket];
-        *own = own.saturating_add(count);
+        self.page(page_of(floor, negative))[bucket] += count;
         self.keep_within();
     }
 
@@ -315,8 +308,7 @@ impl Pages {
             return;
         }
         self.pages.drain(below.clone());
-        let gone = self.counts.drain(below).flatten();
-        let count = gone.fold(0_u64, u64::saturating_add);
+        let count = self.counts.drain(below).flatten().sum();
         self.add_at_floor(negative, count);
     }
 }
