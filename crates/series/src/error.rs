@@ -1,6 +1,7 @@
 //! What this crate refuses, and the words for it.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::error::Error;
 use core::fmt::{self, Display, Formatter};
 
@@ -157,7 +158,7 @@ impl Display for MatcherError {
 impl Error for MatcherError {}
 
 /// Why a sample was refused. What was held before stays as it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AppendError {
     /// The sample is older than the newest one of its series.
@@ -177,6 +178,34 @@ pub enum AppendError {
         /// The limit.
         limit: usize,
     },
+    /// A new series would exceed [`StoreLimits::series_per_metric_max`](crate::StoreLimits::series_per_metric_max), or
+    /// what a rule says of its metric.
+    SeriesPerMetricLimit {
+        /// The metric, empty for series without a name.
+        metric: Arc<str>,
+        /// The limit.
+        limit: usize,
+    },
+    /// A new series has more labels than
+    /// [`StoreLimits::labels_per_series_max`](crate::StoreLimits::labels_per_series_max).
+    LabelsPerSeriesLimit {
+        /// Its metric, empty for series without a name.
+        metric: Arc<str>,
+        /// How many it has, its name included.
+        labels: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A new series would exceed [`StoreLimits::values_per_label_max`](crate::StoreLimits::values_per_label_max), or
+    /// what a rule says of its metric.
+    ValuesPerLabelLimit {
+        /// Its metric, empty for series without a name.
+        metric: Arc<str>,
+        /// The label's name.
+        label: Arc<str>,
+        /// The limit.
+        limit: usize,
+    },
     /// A new series would exceed [`StoreLimits::samples_max`](crate::StoreLimits::samples_max).
     SampleLimit {
         /// The limit.
@@ -187,6 +216,32 @@ pub enum AppendError {
         /// The limit.
         limit: usize,
     },
+}
+
+impl AppendError {
+    /// The word for it, the same whatever the sample: `out-of-order`.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::OutOfOrder { .. } => "out-of-order",
+            Self::Duplicate { .. } => "duplicate",
+            Self::SeriesLimit { .. } => "series-limit",
+            Self::SeriesPerMetricLimit { .. } => "series-per-metric-limit",
+            Self::LabelsPerSeriesLimit { .. } => "labels-per-series-limit",
+            Self::ValuesPerLabelLimit { .. } => "values-per-label-limit",
+            Self::SampleLimit { .. } => "sample-limit",
+            Self::ByteLimit { .. } => "byte-limit",
+        }
+    }
+
+    /// The label whose values are too many, where that is the reason.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        let Self::ValuesPerLabelLimit { label, .. } = self else {
+            return None;
+        };
+        Some(label)
+    }
 }
 
 impl Display for AppendError {
@@ -201,11 +256,38 @@ impl Display for AppendError {
             Self::Duplicate { t_ms } => {
                 write!(f, "another value is already held at {t_ms} ms")
             }
-            Self::SeriesLimit { limit } => write!(f, "the limit of {limit} series is reached"),
-            Self::SampleLimit { limit } => write!(f, "the limit of {limit} samples is reached"),
-            Self::ByteLimit { limit } => {
-                write!(f, "the limit of {limit} bytes of samples is reached")
-            }
+            Self::SeriesLimit { limit } => write!(
+                f,
+                "the limit of {limit} series is reached: record fewer, or raise series_max"
+            ),
+            Self::SeriesPerMetricLimit { metric, limit } => write!(
+                f,
+                "metric {metric:?} has its limit of {limit} series: drop a label of it, or raise series_per_metric_max"
+            ),
+            Self::LabelsPerSeriesLimit {
+                metric,
+                labels,
+                limit,
+            } => write!(
+                f,
+                "a series of metric {metric:?} has {labels} labels, the limit is {limit}: drop some, or raise labels_per_series_max"
+            ),
+            Self::ValuesPerLabelLimit {
+                metric,
+                label,
+                limit,
+            } => write!(
+                f,
+                "label {label:?} of metric {metric:?} has its limit of {limit} values: drop the label, or raise values_per_label_max"
+            ),
+            Self::SampleLimit { limit } => write!(
+                f,
+                "the limit of {limit} samples is reached: record fewer series, or keep fewer points"
+            ),
+            Self::ByteLimit { limit } => write!(
+                f,
+                "the limit of {limit} bytes of samples is reached: record fewer series, or raise bytes_max"
+            ),
         }
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! The invariant: names are valid, unique and sorted by bytes, values are not empty, and every length is bounded.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::{self, Debug, Display, Formatter, Write};
@@ -21,7 +20,7 @@ pub const LABEL_NAME_BYTES_MAX: usize = 1_024;
 /// How long a label value may be, in bytes. Room for a URL or an image digest, not for a stack trace.
 pub const LABEL_VALUE_BYTES_MAX: usize = 2_048;
 
-type Pair = (Box<str>, Box<str>);
+type Pair = (Arc<str>, Arc<str>);
 
 /// What a [`Pair`] takes beside its texts on a 64-bit machine. Sizes are told as there, so that the
 /// same series weigh the same on every target.
@@ -74,7 +73,7 @@ impl Labels {
         checked.sort_unstable();
         if let Some(twins) = checked.windows(2).find(|two| two[0].0 == two[1].0) {
             return Err(LabelsError::DuplicateName {
-                name: twins[0].0.clone(),
+                name: (*twins[0].0).into(),
             });
         }
         checked.retain(|(_, value)| !value.is_empty());
@@ -126,7 +125,32 @@ impl Labels {
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum();
-        text + self.pairs.len() * PAIR_BYTES
+        text + self.pairs_byte_size()
+    }
+
+    /// What it takes without the texts, which other sets may share.
+    pub(crate) fn pairs_byte_size(&self) -> usize {
+        self.pairs.len() * PAIR_BYTES
+    }
+
+    /// Names and values as they are shared.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.pairs.iter().map(|(name, value)| (name, value))
+    }
+
+    /// An equal set of the texts that `share` puts in place of equal ones.
+    pub(crate) fn sharing(&self, mut share: impl FnMut(&Arc<str>) -> Arc<str>) -> Self {
+        let pairs = self.pairs.iter();
+        Self {
+            pairs: pairs
+                .map(|(name, value)| (share(name), share(value)))
+                .collect(),
+        }
+    }
+
+    /// Whether both are one set in memory, not only equal.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pairs, &other.pairs)
     }
 }
 

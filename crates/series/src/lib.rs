@@ -9,7 +9,8 @@
 //! - [`Matcher`]: one condition on a label, `=`, `!=`, `=~` or `!~`; [`GroupPattern`]: what rewrites one.
 //! - [`Ring`]: the newest points of one series, all but the last few hundred in [`Chunk`]s.
 //! - [`encode_values`], [`encode_times`]: columns in few bytes, bit for bit.
-//! - [`Store`]: rings by label set, limited in series and samples, with metadata per metric.
+//! - [`Store`]: rings by label set, limited in series, labels and samples, with metadata per metric.
+//! - [`SeriesHandle`]: the way to one series of a store, for those that append to it again and again.
 //! - [`aggregate`]: statistics of windows over all a store holds, by groups; [`Ring::totals`], [`quantiles`], [`ema`]
 //!   and [`correlation`] for one series.
 //! - [`Sketch`]: quantiles of any number of values in little memory.
@@ -80,7 +81,10 @@ pub use labels::{
     LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX, Labels, METRIC_NAME,
     is_label_name, is_metric_name,
 };
-pub use limits::{METADATA_MAX, Refused, SAMPLE_BYTES_MAX, SAMPLES_MAX, SERIES_MAX, StoreLimits};
+pub use limits::{
+    METADATA_MAX, MetricRule, Refused, SAMPLE_BYTES_MAX, SAMPLES_MAX, SERIES_MAX,
+    SERIES_PER_METRIC_MAX, StoreLimits, VALUES_PER_LABEL_MAX,
+};
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{HELP_BYTES_MAX, Metadata, MetricKind, UNIT_BYTES_MAX};
 pub use pattern::{COMPILED_BYTES_MAX, NESTING_MAX, PATTERN_BYTES_MAX};
@@ -90,7 +94,7 @@ pub use ring::{POINTS_PER_SERIES_MAX, Ring};
 pub use sample::{Family, Sample};
 pub use sketch::{SKETCH_BUCKETS_MAX, SKETCH_BYTES_MAX, SKETCH_ERROR_MAX, Sketch, SketchError};
 pub use stale::{STALE_MARKER_BITS, is_stale, stale_marker};
-pub use store::Store;
+pub use store::{Limit, MetricFill, Nearing, SeriesHandle, Store};
 pub use window::{
     EMA_HALF_LIVES, Moments, STATISTIC_WORDS, Statistic, StatisticError, Totals, Window,
     correlation, ema,
