@@ -66,7 +66,7 @@ impl Reloader {
         HostConfig {
             listen: running.listen,
             node: running.node,
-            local: running.local,
+            local: running.local.clone(),
             seed: running.seed,
             ..config
         }

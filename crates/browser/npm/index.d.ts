@@ -75,11 +75,51 @@ export interface TidegateEvent {
   detail: string;
 }
 
+/** What is otherwise for some of Tidegate's own metrics. What is left out is as for all. */
+export interface MetricOptions {
+  /** How many series it may have. */
+  seriesMax?: number;
+  /** How many values each of its labels may have. */
+  valuesPerLabelMax?: number;
+  /** How many points each of its series keeps. */
+  pointsMax?: number;
+  /** How old they may be; a series whose newest is older goes. */
+  ageMaxMs?: number;
+  /** How often each of its series is expected: one that misses more than five has ended. */
+  intervalMs?: number;
+}
+
+/** The bounds of Tidegate's own series. Near one there is an event, at it what is new is refused, and an event says why. */
+export interface LocalOptions {
+  /** How many series. Default 10,000. */
+  seriesMax?: number;
+  /** How many of one metric. Default 5,000. */
+  seriesPerMetricMax?: number;
+  /** How many labels a series may have, its name included. Default 64. */
+  labelsPerSeriesMax?: number;
+  /** How many values one label of one metric may have. Default 2,000. */
+  valuesPerLabelMax?: number;
+  /** How many points each series keeps. Default 5,760. */
+  pointsMax?: number;
+  /** How many bytes the samples of all may take. Default 64 MiB. */
+  bytesMax?: number;
+  /** How old points may be, beside the newest of their series. Default: as old as they get. */
+  ageMaxMs?: number;
+  /** How long a series that no longer arrives is kept. Default 86,400,000. */
+  expireAfterMs?: number;
+  /** How far an instant query looks back. Default 300,000. */
+  lookbackMs?: number;
+  /** What is otherwise for the metrics of this name, or pattern of names; of several about one the first counts. */
+  metrics?: Record<string, MetricOptions>;
+}
+
 export interface TidegateOptions {
   /** Sources by name; a string is a source's URL. The first one is the default source. */
   sources: Record<string, string | SourceOptions>;
   /** What all cached answers may weigh. Default 64 MiB; 0 turns the cache off. */
   cacheBytesMax?: number;
+  /** The bounds of Tidegate's own series. */
+  local?: LocalOptions;
   /** What random choices such as jitter are drawn from: a whole number from 0 to 2^53 - 1. Default: another one each time. */
   seed?: number;
   /** Called for every event. What it throws is dropped. */

@@ -9,7 +9,12 @@ const SOURCE_OPTIONS = [
   "unavailablePastMs", "probeIntervalMs", "fetchIntervalMs", "idleAfterMs", "instantStepMs", "align", "retriesMax", "retryBackoffMs",
   "retryBackoffMaxMs", "breakerFailuresMax", "breakerOpenMs", "breakerOpenMaxMs",
 ];
-const CREATE_OPTIONS = ["sources", "cacheBytesMax", "seed", "onEvent"];
+const CREATE_OPTIONS = ["sources", "cacheBytesMax", "local", "seed", "onEvent"];
+const METRIC_OPTIONS = ["seriesMax", "valuesPerLabelMax", "pointsMax", "ageMaxMs", "intervalMs"];
+const LOCAL_OPTIONS = [
+  "seriesMax", "seriesPerMetricMax", "labelsPerSeriesMax", "valuesPerLabelMax", "pointsMax", "bytesMax", "ageMaxMs",
+  "expireAfterMs", "lookbackMs", "metrics",
+];
 const QUERY_OPTIONS = ["source", "sources", "timeMs", "startMs", "endMs", "stepMs", "maxAgeMs", "allowStale", "maxStaleMs", "timeoutMs"];
 const INVALIDATE_OPTIONS = ["key", "prefix", "source", "template", "all"];
 
@@ -139,7 +144,16 @@ function checked(options) {
     if (typeof source?.url !== "string") throw new TidegateError("config", `source ${name} needs a url`);
     return [name, source];
   });
-  return { sources, cacheBytesMax: options.cacheBytesMax, seed: options.seed };
+  return { sources, cacheBytesMax: options.cacheBytesMax, local: bounds(options.local), seed: options.seed };
+}
+
+/** The bounds of own series, those of single metrics as pairs, in the order in which they were written. */
+function bounds(local) {
+  if (local === undefined) return undefined;
+  known(local, LOCAL_OPTIONS, "local");
+  const metrics = Object.entries(local?.metrics ?? {});
+  for (const [metric, options] of metrics) known(options, METRIC_OPTIONS, `local: metric ${metric}`);
+  return { ...local, metrics };
 }
 
 /** Targets as pairs of name and URL, in the order in which they were written. */

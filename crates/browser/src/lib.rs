@@ -10,6 +10,7 @@ mod answer;
 mod clock;
 mod core;
 mod failure;
+mod keeping;
 mod object;
 mod options;
 mod rate;

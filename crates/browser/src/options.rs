@@ -11,6 +11,7 @@ use tidegate_core::{
 use wasm_bindgen::JsValue;
 
 use crate::address::{Address, Addresses};
+use crate::keeping::LocalOptions;
 
 /// Options of `create`, as `index.js` passes them on: the sources in order.
 #[derive(Deserialize)]
@@ -18,6 +19,7 @@ use crate::address::{Address, Addresses};
 pub(crate) struct CreateOptions {
     pub(crate) sources: Vec<(String, SourceOptions)>,
     cache_bytes_max: Option<f64>,
+    local: Option<LocalOptions>,
     seed: Option<f64>,
 }
 
@@ -144,6 +146,9 @@ impl CreateOptions {
             .collect();
         let mut config = Config::with_sources(sources?);
         config.seed = self.seed.map_or(Ok(drawn), seed)?;
+        if let Some(local) = &self.local {
+            config.local = local.config()?;
+        }
         if let Some(bytes) = self.cache_bytes_max {
             if bytes.is_nan() || bytes < 0.0 {
                 return Err(format!("cacheBytesMax must be 0 or more, not {bytes}"));
@@ -294,13 +299,17 @@ fn instant(option: &str, ms: f64) -> Result<UnixMillis, String> {
     Ok(UnixMillis(ms.round() as i64))
 }
 
-fn optional(option: &str, ms: Option<f64>) -> Result<Option<Duration>, String> {
+pub(crate) fn optional(option: &str, ms: Option<f64>) -> Result<Option<Duration>, String> {
     ms.map(|ms| duration(option, Some(ms), Duration::ZERO))
         .transpose()
 }
 
 /// `Infinity` is as long as can be said.
-fn duration(option: &str, ms: Option<f64>, default: Duration) -> Result<Duration, String> {
+pub(crate) fn duration(
+    option: &str,
+    ms: Option<f64>,
+    default: Duration,
+) -> Result<Duration, String> {
     match ms {
         None => Ok(default),
         Some(ms) if ms >= 0.0 => {
@@ -335,6 +344,7 @@ mod tests {
         CreateOptions {
             sources: vec![("prom".into(), source)],
             cache_bytes_max,
+            local: None,
             seed: None,
         }
         .config(0)
@@ -356,6 +366,7 @@ mod tests {
             let options = CreateOptions {
                 sources: vec![("prom".into(), source())],
                 cache_bytes_max: None,
+                local: None,
                 seed: given,
             };
             options.config(7).map(|config| config.seed)

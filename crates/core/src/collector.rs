@@ -27,6 +27,7 @@ mod explain;
 mod fetching;
 mod gathering;
 mod hits;
+mod keeping;
 mod library;
 mod lookup;
 mod ranging;
@@ -103,7 +104,7 @@ impl Collector {
             cache_bytes_max: config.cache.bytes(),
             extents: Extents::new(config.cache.bytes() / 2),
             refusals: Refusals::default(),
-            local: Local::new(config.local),
+            local: Local::new(&config.local)?,
             flights: Flights::default(),
             gatherings: gathering::Gatherings::default(),
             assemblies: ranging::Assemblies::default(),
@@ -187,7 +188,10 @@ impl Collector {
         if samples > limit {
             return Err(RecordError::TooMany { samples, limit });
         }
-        let recorded = self.local.record(record, now.wall);
+        let mut notices = Vec::new();
+        let recorded = self.local.record(record, now.wall, &mut notices);
+        let source = self.sources[at].name.clone();
+        self.tell(&source, notices);
         self.stats.samples_accepted += recorded.accepted as u64;
         self.stats.samples_refused += recorded.refused.len() as u64;
         self.sources[at].standing_mut(None).heard(now);
@@ -225,7 +229,9 @@ impl Collector {
         self.extents.cleanup(self.belief(now));
         self.share_room();
         self.refusals.cleanup(now.mono);
-        self.local.cleanup(now.wall);
+        let notices = self.local.cleanup(now.wall);
+        let local = self.local_name.clone();
+        self.tell(&local, notices);
         let due = now.mono + self.cleanup_interval.max(INTERVAL_MIN);
         self.timers.set(due, Timer::Cleanup);
     }

@@ -12,8 +12,10 @@ use crate::{
 };
 
 mod error;
+mod local;
 
 pub use error::ConfigError;
+pub use local::{LocalConfig, MetricConfig};
 
 /// Targets of one scrape source: each is fetched for one ask, so more belong to a Prometheus.
 const TARGETS_MAX: usize = 1_000;
@@ -61,6 +63,7 @@ impl Config {
     /// The first thing wrong, with the source and template, or the pack, it is about.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         check_packs(&self.packs)?;
+        self.local.rules()?;
         owner_map(&self.owners).map_err(ConfigError::Owner)?;
         let mut names = BTreeSet::from([LOCAL]);
         for source in &self.sources {
@@ -371,30 +374,6 @@ impl Default for CacheConfig {
             enabled: true,
             bytes_max: 64 << 20,
             cleanup_interval: Duration::from_secs(60),
-        }
-    }
-}
-
-/// Tidegate's own series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalConfig {
-    /// How many series are kept: 10,000, ten busy nodes.
-    pub series_max: usize,
-    /// How many points each keeps: 5,760, which is 24 h at 15 s or 96 min at 1 s.
-    pub points_max: usize,
-    /// How long a series that no longer arrives is kept: 24 h.
-    pub expire_after: Duration,
-    /// How far an instant query looks back: 5 min, as Prometheus does.
-    pub lookback: Duration,
-}
-
-impl Default for LocalConfig {
-    fn default() -> Self {
-        Self {
-            series_max: 10_000,
-            points_max: 5_760,
-            expire_after: Duration::from_secs(24 * 3600),
-            lookback: Duration::from_secs(300),
         }
     }
 }

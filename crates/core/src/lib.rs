@@ -45,6 +45,7 @@ extern crate alloc;
 extern crate std;
 
 mod adaptive;
+mod aggregation;
 mod answer;
 mod ask;
 mod breaker;
@@ -80,13 +81,14 @@ mod timers;
 mod tracker;
 
 pub use adaptive::{AdaptiveTtl, Fingerprint};
+pub use aggregation::{Aggregation, AggregationError};
 pub use answer::{Answer, Payload, Provenance, Reuse};
 pub use ask::{Ask, AskId, Lookup, Priority, Query};
 pub use breaker::{Admission, Breaker, BreakerConfig, BreakerState};
 pub use collector::{Collector, Covered, Explanation, Handle, Hit, InFlight, Kept, Tracking};
 pub use config::{
-    CacheConfig, Config, ConfigError, Limits, LocalConfig, ParamConfig, ParamType, SourceConfig,
-    SourceKind, TemplateConfig, TemplateKind,
+    CacheConfig, Config, ConfigError, Limits, LocalConfig, MetricConfig, ParamConfig, ParamType,
+    SourceConfig, SourceKind, TemplateConfig, TemplateKind,
 };
 pub use error::QueryError;
 pub use fetch::{Fetch, FetchError, FetchId, FetchRequest, Method, Response, is_reading_path};

@@ -2,20 +2,24 @@
 //! and lists.
 
 mod list;
+mod refusing;
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::iter::Peekable;
 use core::time::Duration;
 
-use tidegate_series::{Labels, Ring, Store, StoreLimits, is_stale};
+use tidegate_series::{Labels, Matcher, Nearing, Ring, SeriesHandle, Store, is_stale};
 use tidegate_wire::number::parse_api_duration_ns;
 use tidegate_wire::{Columns, ColumnsBuilder, Data, QueryResponse};
 
 use crate::promql::parse_selector;
 use crate::record::{Record, Recorded, Refusal};
-use crate::{LocalConfig, QueryError, Range, UnixMillis};
+use crate::{ConfigError, LocalConfig, QueryError, Range, UnixMillis};
+
+use self::refusing::Refusing;
 
 /// Samples in one answer: a million is some 30 MB of JSON, more than any reader draws.
 const SAMPLES_PER_ANSWER_MAX: usize = 1_000_000;
@@ -32,6 +36,21 @@ pub(crate) struct Local {
     store: Store,
     lookback_ms: i64,
     expire_after: Duration,
+    /// Where the series of each source's last batch are, in its order: most batches are like the
+    /// one before.
+    known: BTreeMap<String, Vec<SeriesHandle>>,
+    refusing: Refusing,
+}
+
+/// What is worth a line in a log.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// A limit comes near.
+    Near(Nearing),
+    /// Samples are refused.
+    Refused(String),
+    /// They are no more.
+    Cleared(String),
 }
 
 /// What `local` says: the data, and the newest sample it rests on.
@@ -44,54 +63,112 @@ pub(crate) struct LocalAnswer {
 }
 
 impl Local {
-    pub(crate) fn new(config: LocalConfig) -> Self {
-        let limits = StoreLimits {
-            series_max: config.series_max,
-            points_per_series_max: config.points_max,
-            ..StoreLimits::default()
-        };
-        Self {
-            store: Store::new(limits),
+    /// # Errors
+    /// What is wrong with the bounds of single metrics.
+    pub(crate) fn new(config: &LocalConfig) -> Result<Self, ConfigError> {
+        Ok(Self {
+            store: Store::with_rules(config.limits(), config.rules()?),
             lookback_ms: as_ms(config.lookback),
             expire_after: config.expire_after,
-        }
+            known: BTreeMap::new(),
+            refusing: Refusing::default(),
+        })
     }
 
     pub(crate) const fn store(&self) -> &Store {
         &self.store
     }
 
-    pub(crate) fn record(&mut self, record: &Record, wall: UnixMillis) -> Recorded {
+    pub(crate) const fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Adds a batch, and the notices of it to those given.
+    pub(crate) fn record(
+        &mut self,
+        record: &Record,
+        wall: UnixMillis,
+        notices: &mut Vec<Notice>,
+    ) -> Recorded {
         let mut recorded = Recorded::default();
         for (index, family) in record.families.iter().enumerate() {
             if let Err(error) = self.store.describe(&family.name, family.metadata.clone()) {
                 recorded.families_refused.push((index, error));
             }
         }
-        let latest_ms = wall.0.saturating_add(as_ms(AHEAD_MAX));
-        for (index, sample) in record.samples.iter().enumerate() {
-            let verdict = if sample.timestamp_ms > latest_ms {
-                Err(Refusal::TooFarAhead {
-                    timestamp_ms: sample.timestamp_ms,
-                    latest_ms,
-                })
-            } else {
-                self.store
-                    .append(&sample.labels, sample.timestamp_ms, sample.value)
-                    .map_err(Refusal::Append)
-            };
-            match verdict {
+        let mut known = self.known.remove(&record.source).unwrap_or_default();
+        known.resize_with(record.samples.len(), nobody);
+        for (index, (sample, handle)) in record.samples.iter().zip(&mut known).enumerate() {
+            if handle.labels() != &sample.labels {
+                *handle = SeriesHandle::new(sample.labels.clone());
+            }
+            match self.append(handle, sample.timestamp_ms, sample.value, wall) {
                 Ok(()) => recorded.accepted += 1,
-                Err(refusal) => recorded.refused.push((index, refusal)),
+                Err(refusal) => {
+                    let told = self.refusing.note(&sample.labels, &refusal);
+                    notices.extend(told.map(Notice::Refused));
+                    recorded.refused.push((index, refusal));
+                    // The labels of what is refused are not held on to.
+                    *handle = nobody();
+                }
             }
         }
+        self.known.insert(record.source.clone(), known);
+        let nearing = self.store.take_nearing().into_iter();
+        notices.extend(nearing.map(Notice::Near));
         recorded
     }
 
-    /// Drops series that stopped arriving.
-    pub(crate) fn cleanup(&mut self, wall: UnixMillis) {
+    /// Adds a sample whose time is believable now.
+    fn append(
+        &mut self,
+        handle: &mut SeriesHandle,
+        timestamp_ms: i64,
+        value: f64,
+        wall: UnixMillis,
+    ) -> Result<(), Refusal> {
+        let latest_ms = wall.0.saturating_add(as_ms(AHEAD_MAX));
+        if timestamp_ms > latest_ms {
+            return Err(Refusal::TooFarAhead {
+                timestamp_ms,
+                latest_ms,
+            });
+        }
         self.store
-            .expire(wall.0.saturating_sub(as_ms(self.expire_after)));
+            .append_by(handle, timestamp_ms, value)
+            .map_err(Refusal::Append)
+    }
+
+    /// The matchers of each of these selectors.
+    pub(crate) fn matchers(selectors: &[String]) -> Result<Vec<Vec<Matcher>>, QueryError> {
+        let selectors = list::selectors(selectors.iter().map(String::as_str))?;
+        let matchers = selectors.into_iter().map(|selector| selector.matchers);
+        Ok(matchers.collect())
+    }
+
+    /// The series that any of these selectors wants, or all without one.
+    pub(crate) fn held(
+        &self,
+        selectors: &[String],
+    ) -> Result<BTreeMap<&Labels, &Ring>, QueryError> {
+        let selectors = Self::matchers(selectors)?;
+        let mut held = BTreeMap::new();
+        for matchers in &selectors {
+            held.extend(self.store.select(matchers));
+        }
+        if selectors.is_empty() {
+            held.extend(self.store.select(&[]));
+        }
+        Ok(held)
+    }
+
+    /// Ends and drops series that stopped arriving; what there is to tell since.
+    pub(crate) fn cleanup(&mut self, wall: UnixMillis) -> Vec<Notice> {
+        self.store.end_overdue(wall.0);
+        let after_ms = u64::try_from(self.expire_after.as_millis()).unwrap_or(u64::MAX);
+        self.store.expire(wall.0, after_ms);
+        let cleared = self.refusing.settle().into_iter().map(Notice::Cleared);
+        cleared.collect()
     }
 
     /// Answers a selector at this instant. An instant selector takes each series' newest sample
@@ -161,6 +238,11 @@ impl Local {
         }
         Ok(answer.finish(Data::Matrix))
     }
+}
+
+/// A handle of no series that anybody pushes.
+fn nobody() -> SeriesHandle {
+    SeriesHandle::new(Labels::default())
 }
 
 /// What a query says beside its text.
@@ -350,7 +432,7 @@ mod tests {
     use crate::Sample;
 
     fn local(samples: &[(&str, i64, f64)]) -> Local {
-        let mut local = Local::new(LocalConfig::default());
+        let mut local = Local::new(&LocalConfig::default()).unwrap();
         let sample = |&(cpu, timestamp_ms, value): &(&str, i64, f64)| Sample {
             labels: Labels::from_pairs([("__name__", "node_load1"), ("cpu", cpu)]).unwrap(),
             timestamp_ms,
@@ -361,7 +443,8 @@ mod tests {
             families: vec![],
             samples: samples.iter().map(sample).collect(),
         };
-        assert_eq!(local.record(&record, UnixMillis(1_000_000)).refused, vec![]);
+        let recorded = local.record(&record, UnixMillis(1_000_000), &mut vec![]);
+        assert_eq!(recorded.refused, vec![]);
         local
     }
 
@@ -505,7 +588,7 @@ mod tests {
             samples: vec![at(600_001), at(600_000)],
             ..Record::default()
         };
-        let recorded = local.record(&record, UnixMillis(0));
+        let recorded = local.record(&record, UnixMillis(0), &mut vec![]);
         assert_eq!((recorded.accepted, recorded.refused.len()), (1, 1));
         assert!(matches!(
             recorded.refused[0],

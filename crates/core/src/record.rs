@@ -43,6 +43,36 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// The word for it, the same whatever the sample: `out-of-order`.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Append(error) => error.reason(),
+            Self::TooFarAhead { .. } => "too-far-ahead",
+        }
+    }
+
+    /// The label that is to blame, where one is.
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Self::Append(error) => error.label(),
+            Self::TooFarAhead { .. } => None,
+        }
+    }
+
+    /// Whether its text names the metric.
+    pub(crate) const fn names_metric(&self) -> bool {
+        matches!(
+            self,
+            Self::Append(
+                AppendError::SeriesPerMetricLimit { .. }
+                    | AppendError::LabelsPerSeriesLimit { .. }
+                    | AppendError::ValuesPerLabelLimit { .. }
+            )
+        )
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tidegate_api::{Change, CommandId, HttpRequest, HttpResponse, Input, Output, Reply, Reuse};
 use tidegate_core::{
     BreakerConfig, CacheConfig, Config, Deadline, Event, Family, Fetch, FetchError, FetchId,
-    FieldConfig, Forget, Freshness, Instant, Invalidation, Level, Limits, LocalConfig, Method, Now,
-    PackConfig, ParamConfig, ParamType, Record, RecordConfig, Recorded, Response,
-    RetryBudgetConfig, RetryConfig, Sample, SourceConfig, SourceKind, TemplateConfig, TemplateKind,
-    Thresholds, UnixMillis,
+    FieldConfig, Forget, Freshness, Instant, Invalidation, Level, Limits, LocalConfig, Method,
+    MetricConfig, Now, PackConfig, ParamConfig, ParamType, Record, RecordConfig, Recorded,
+    Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig, SourceKind, TemplateConfig,
+    TemplateKind, Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -32,12 +32,7 @@ pub(crate) fn config(config: wit::Config) -> (Config, String) {
                 bytes_max: size(config.cache.bytes_max),
                 cleanup_interval: Duration::from_millis(config.cache.cleanup_interval_ms),
             },
-            local: LocalConfig {
-                series_max: size(config.local.series_max),
-                points_max: size(config.local.points_max),
-                expire_after: Duration::from_millis(config.local.expire_after_ms),
-                lookback: Duration::from_millis(config.local.lookback_ms),
-            },
+            local: local(config.local),
             packs: config.packs.into_iter().map(pack).collect(),
             owners: config.owners.into_iter().collect(),
             limits: limits(config.limits),
@@ -45,6 +40,32 @@ pub(crate) fn config(config: wit::Config) -> (Config, String) {
         },
         config.version,
     )
+}
+
+fn local(local: wit::LocalConfig) -> LocalConfig {
+    LocalConfig {
+        series_max: size(local.series_max),
+        series_per_metric_max: size(local.series_per_metric_max),
+        labels_per_series_max: size(local.labels_per_series_max),
+        values_per_label_max: size(local.values_per_label_max),
+        points_max: size(local.points_max),
+        bytes_max: size(local.bytes_max),
+        age_max: local.age_max_ms.map(Duration::from_millis),
+        expire_after: Duration::from_millis(local.expire_after_ms),
+        lookback: Duration::from_millis(local.lookback_ms),
+        metrics: local.metrics.into_iter().map(metric).collect(),
+    }
+}
+
+fn metric(metric: wit::MetricConfig) -> MetricConfig {
+    MetricConfig {
+        metric: metric.metric,
+        series_max: metric.series_max.map(size),
+        values_per_label_max: metric.values_per_label_max.map(size),
+        points_max: metric.points_max.map(size),
+        age_max: metric.age_max_ms.map(Duration::from_millis),
+        interval: metric.interval_ms.map(Duration::from_millis),
+    }
 }
 
 fn pack(pack: wit::PackConfig) -> PackConfig {

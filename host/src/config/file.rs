@@ -52,7 +52,12 @@ struct Node {
 #[serde(deny_unknown_fields, default)]
 struct Local {
     series_max: Option<Count>,
+    series_per_metric_max: Option<Count>,
+    labels_per_series_max: Option<Count>,
+    values_per_label_max: Option<Count>,
     points_max: Option<Count>,
+    bytes_max: Option<Bytes>,
+    age_max: Option<Span>,
     expire_after: Option<Span>,
     lookback: Option<Span>,
 }
@@ -198,7 +203,12 @@ impl Cache {
 impl Local {
     fn apply(self, local: &mut LocalConfig) {
         set_count(&mut local.series_max, self.series_max);
+        set_count(&mut local.series_per_metric_max, self.series_per_metric_max);
+        set_count(&mut local.labels_per_series_max, self.labels_per_series_max);
+        set_count(&mut local.values_per_label_max, self.values_per_label_max);
         set_count(&mut local.points_max, self.points_max);
+        set_bytes(&mut local.bytes_max, self.bytes_max);
+        local.age_max = self.age_max.map_or(local.age_max, |age| Some(age.0));
         set_span(&mut local.expire_after, self.expire_after);
         set_span(&mut local.lookback, self.lookback);
     }
@@ -364,7 +374,12 @@ mod tests {
             interval = "5s"
             [local]
             series_max = 3
+            series_per_metric_max = 14
+            labels_per_series_max = 15
+            values_per_label_max = 16
             points_max = 4
+            bytes_max = "17KiB"
+            age_max = "18s"
             expire_after = "5s"
             lookback = "6s"
             [limits]
@@ -387,7 +402,18 @@ mod tests {
             (false, 5)
         );
         let local = config.local;
-        assert_eq!((local.series_max, local.points_max), (3, 4));
+        assert_eq!(
+            [
+                local.series_max,
+                local.points_max,
+                local.series_per_metric_max,
+                local.labels_per_series_max,
+                local.values_per_label_max,
+                local.bytes_max,
+            ],
+            [3, 4, 14, 15, 16, 17 << 10]
+        );
+        assert_eq!(local.age_max.map(|age| age.as_secs()), Some(18));
         assert_eq!(
             (local.expire_after.as_secs(), local.lookback.as_secs()),
             (5, 6)

@@ -183,7 +183,7 @@ impl HostConfig {
         Config {
             sources,
             cache: self.cache,
-            local: self.local,
+            local: self.local.clone(),
             packs: self.packs.clone(),
             owners: self.owners.clone(),
             limits: self.limits,

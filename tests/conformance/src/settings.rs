@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tidegate_core::{
-    Config, ParamConfig, ParamType, SourceConfig, SourceKind, TemplateConfig, TemplateKind,
-    Thresholds, packs,
+    Config, LocalConfig, MetricConfig, ParamConfig, ParamType, SourceConfig, SourceKind,
+    TemplateConfig, TemplateKind, Thresholds, packs,
 };
 
 use crate::cursor::{Cursor, duration};
@@ -20,6 +20,8 @@ pub(crate) fn configure(
         "seed" => Some(seed(config, words)),
         "cache" => Some(cache(config, words)),
         "limit" => Some(limit(config, words)),
+        "local" => Some(local(&mut config.local, words)),
+        "metric" => Some(metric(words).map(|metric| config.local.metrics.push(metric))),
         "source" => Some(source(words).map(|source| config.sources.push(source))),
         "template" => Some(add_template(config, words)),
         "pack" => Some(add_pack(config, words)),
@@ -89,6 +91,54 @@ fn limit(config: &mut Config, mut words: Cursor<'_>) -> Result<(), String> {
         }
     }
     words.end()
+}
+
+/// A bound of Tidegate's own series by its name in the configuration.
+fn local(local: &mut LocalConfig, mut words: Cursor<'_>) -> Result<(), String> {
+    let name = words.word("a bound's name")?;
+    match name {
+        "age_max" => local.age_max = Some(duration(words.word("a duration")?)?),
+        "expire_after" => local.expire_after = duration(words.word("a duration")?)?,
+        "lookback" => local.lookback = duration(words.word("a duration")?)?,
+        _ => {
+            let count = match name {
+                "series_max" => &mut local.series_max,
+                "series_per_metric_max" => &mut local.series_per_metric_max,
+                "labels_per_series_max" => &mut local.labels_per_series_max,
+                "values_per_label_max" => &mut local.values_per_label_max,
+                "points_max" => &mut local.points_max,
+                "bytes_max" => &mut local.bytes_max,
+                _ => return Err(format!("no bound is called {name:?}")),
+            };
+            *count = words.number(name)?;
+        }
+    }
+    words.end()
+}
+
+/// `PATTERN [NAME=VALUE]…`: what is otherwise for some metrics.
+fn metric(mut words: Cursor<'_>) -> Result<MetricConfig, String> {
+    let mut metric = MetricConfig {
+        metric: words.word("a metric")?.to_owned(),
+        ..MetricConfig::default()
+    };
+    while let Some(option) = words.maybe_word() {
+        match option.split_once('=') {
+            Some(("age_max", value)) => metric.age_max = Some(duration(value)?),
+            Some(("interval", value)) => metric.interval = Some(duration(value)?),
+            Some((name, value)) => {
+                let count = match name {
+                    "series_max" => &mut metric.series_max,
+                    "values_per_label_max" => &mut metric.values_per_label_max,
+                    "points_max" => &mut metric.points_max,
+                    _ => return Err(format!("a metric has no option {name:?}")),
+                };
+                *count = Some(number(name, value)?);
+            }
+            None => return Err(format!("{option:?} is not NAME=VALUE")),
+        }
+    }
+    Ok(metric)
 }
 
 fn source(mut words: Cursor<'_>) -> Result<SourceConfig, String> {
@@ -298,6 +348,43 @@ mod tests {
         assert_eq!(rest.len(), packs::node().queries.len());
         assert_eq!(s.targets, ["a:1", "b:2"]);
         assert_eq!(s.breaker.failures_max, 0);
+    }
+
+    #[test]
+    fn every_bound_of_own_series_has_a_word() {
+        let config = read(&[
+            "  local series_max 1",
+            "  local series_per_metric_max 2",
+            "  local labels_per_series_max 3",
+            "  local values_per_label_max 4",
+            "  local points_max 5",
+            "  local bytes_max 6",
+            "  local age_max 7s",
+            "  local expire_after 8s",
+            "  local lookback 9s",
+            "  metric node_.* series_max=1 values_per_label_max=2 points_max=3 age_max=4s interval=5s",
+        ]);
+        let seconds = Duration::from_secs;
+        let expected = LocalConfig {
+            series_max: 1,
+            series_per_metric_max: 2,
+            labels_per_series_max: 3,
+            values_per_label_max: 4,
+            points_max: 5,
+            bytes_max: 6,
+            age_max: Some(seconds(7)),
+            expire_after: seconds(8),
+            lookback: seconds(9),
+            metrics: vec![MetricConfig {
+                metric: "node_.*".into(),
+                series_max: Some(1),
+                values_per_label_max: Some(2),
+                points_max: Some(3),
+                age_max: Some(seconds(4)),
+                interval: Some(seconds(5)),
+            }],
+        };
+        assert_eq!(config.unwrap().local, expected);
     }
 
     #[test]

@@ -4,9 +4,9 @@ use serde_json::Value;
 use tidegate_api::{Change, Command, CommandId, HttpRequest, Input};
 use tidegate_core::{
     Ask, BreakerConfig, CacheConfig, Config, Family, FetchError, FetchId, FieldConfig,
-    Invalidation, Limits, LocalConfig, PackConfig, ParamConfig, ParamType, Priority, Query, Range,
-    Record, RecordConfig, Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig,
-    SourceKind, TemplateConfig, TemplateKind, Thresholds, UnixMillis,
+    Invalidation, Limits, LocalConfig, MetricConfig, PackConfig, ParamConfig, ParamType, Priority,
+    Query, Range, Record, RecordConfig, Response, RetryBudgetConfig, RetryConfig, Sample,
+    SourceConfig, SourceKind, TemplateConfig, TemplateKind, Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -125,9 +125,23 @@ json_struct!(CacheConfig {
 });
 json_struct!(LocalConfig {
     series_max,
+    series_per_metric_max,
+    labels_per_series_max,
+    values_per_label_max,
     points_max,
+    bytes_max,
+    age_max,
     expire_after,
-    lookback
+    lookback,
+    metrics
+});
+json_struct!(MetricConfig {
+    metric,
+    series_max,
+    values_per_label_max,
+    points_max,
+    age_max,
+    interval
 });
 json_struct!(Limits {
     query_bytes_max,
@@ -385,7 +399,7 @@ impl Json for Change {
                 object.member("unregister_owner", workload);
             }
             Self::Reload(config) => {
-                object.member("reload", config);
+                object.member("reload", &**config);
             }
         }
         object.end();
@@ -423,7 +437,8 @@ impl Json for Change {
             let workload = read_member(object, "unregister_owner")?;
             Ok(Self::UnregisterOwner { workload })
         } else {
-            read_member(object, "reload").map(Self::Reload)
+            let config = read_member(object, "reload")?;
+            Ok(Self::Reload(Box::new(config)))
         }
     }
 }

@@ -3,6 +3,9 @@
 use alloc::string::String;
 use core::fmt;
 
+use tidegate_series::MatcherError;
+
+use super::local::METRIC_RULES_MAX;
 use super::{LOCAL, PACKS_MAX, TARGETS_MAX};
 use crate::pack::packs;
 use crate::{OwnerError, PackError, TemplateError};
@@ -78,6 +81,13 @@ pub enum ConfigError {
     },
     /// A workload cannot be given to its owner.
     Owner(OwnerError),
+    /// More of Tidegate's own metrics have bounds of their own than may.
+    TooManyMetricRules {
+        /// How many there are.
+        rules: usize,
+    },
+    /// What names some of Tidegate's own metrics is no pattern.
+    MetricRule(MatcherError),
 }
 
 impl fmt::Display for ConfigError {
@@ -130,6 +140,11 @@ impl fmt::Display for ConfigError {
             Self::DuplicatePack { name } => write!(f, "two packs are named {name:?}"),
             Self::Pack { pack, error } => write!(f, "pack {pack}: {error}"),
             Self::Owner(error) => write!(f, "owners: {error}"),
+            Self::TooManyMetricRules { rules } => write!(
+                f,
+                "local: {rules} metrics have bounds of their own, at most {METRIC_RULES_MAX} may: put some together in one pattern"
+            ),
+            Self::MetricRule(error) => write!(f, "local: {error}"),
         }
     }
 }

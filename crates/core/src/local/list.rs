@@ -1,7 +1,6 @@
 //! Lists of Tidegate's own series: their label sets, names, values and descriptions.
 
 use alloc::collections::BTreeSet;
-use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -151,23 +150,31 @@ impl Asked<'_> {
 
     fn selectors(&self) -> Result<Vec<Selector>, QueryError> {
         let matches = self.params.iter().filter(|(name, _)| name == "match[]");
-        let read = |(_, text): &(String, String)| {
-            let selector = parse_selector(text).map_err(|error| {
-                let error = QueryError::from(error).to_string();
-                bad("match[]", text, &error)
-            })?;
-            if selector.range_ms.is_some() || selector.offset_ms != 0 {
-                let message = format!("{} is wanted", "a selector without range and offset");
-                return Err(bad("match[]", text, &message));
-            }
-            Ok(selector)
-        };
-        matches.map(read).collect()
+        selectors(matches.map(|(_, text)| text.as_str()))
     }
+}
+
+/// The selectors that `match[]` gives.
+pub(super) fn selectors<'a>(
+    texts: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Selector>, QueryError> {
+    let read = |text| {
+        let selector = parse_selector(text).map_err(|error| {
+            let error = QueryError::from(error).to_string();
+            bad("match[]", text, &error)
+        })?;
+        if selector.range_ms.is_some() || selector.offset_ms != 0 {
+            let message = "a selector without range and offset is wanted";
+            return Err(bad("match[]", text, message));
+        }
+        Ok(selector)
+    };
+    texts.map(read).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
     use alloc::vec;
 
     use super::*;
@@ -175,7 +182,7 @@ mod tests {
     use tidegate_series::{Metadata, MetricKind};
 
     fn local() -> Local {
-        let mut local = Local::new(LocalConfig::default());
+        let mut local = Local::new(&LocalConfig::default()).unwrap();
         let sample = |name, cpu, timestamp_ms| Sample {
             labels: Labels::from_pairs([("__name__", name), ("cpu", cpu)]).unwrap(),
             timestamp_ms,
@@ -197,7 +204,8 @@ mod tests {
                 sample("idle", "0", 3_000),
             ],
         };
-        assert_eq!(local.record(&record, UnixMillis(9_000)).accepted, 3);
+        let recorded = local.record(&record, UnixMillis(9_000), &mut Vec::new());
+        assert_eq!(recorded.accepted, 3);
         local
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate_core::{
-    Config, FieldConfig, Limits, PackConfig, ParamType, RecordConfig, SourceConfig, SourceKind,
-    TemplateConfig, TemplateKind, Thresholds,
+    Config, FieldConfig, Limits, LocalConfig, MetricConfig, PackConfig, ParamType, RecordConfig,
+    SourceConfig, SourceKind, TemplateConfig, TemplateKind, Thresholds,
 };
 
 use super::wit;
@@ -19,17 +19,39 @@ pub(in super::super) fn config(config: &Config, version: &str) -> wit::Config {
             bytes_max: config.cache.bytes_max as u64,
             cleanup_interval_ms: ms(config.cache.cleanup_interval),
         },
-        local: wit::LocalConfig {
-            series_max: config.local.series_max as u64,
-            points_max: config.local.points_max as u64,
-            expire_after_ms: ms(config.local.expire_after),
-            lookback_ms: ms(config.local.lookback),
-        },
+        local: local(&config.local),
         packs: config.packs.iter().map(pack).collect(),
         owners: pairs(&config.owners),
         limits: limits(&config.limits),
         seed: config.seed,
         version: version.to_owned(),
+    }
+}
+
+fn local(local: &LocalConfig) -> wit::LocalConfig {
+    wit::LocalConfig {
+        series_max: local.series_max as u64,
+        series_per_metric_max: local.series_per_metric_max as u64,
+        labels_per_series_max: local.labels_per_series_max as u64,
+        values_per_label_max: local.values_per_label_max as u64,
+        points_max: local.points_max as u64,
+        bytes_max: local.bytes_max as u64,
+        age_max_ms: local.age_max.map(ms),
+        expire_after_ms: ms(local.expire_after),
+        lookback_ms: ms(local.lookback),
+        metrics: local.metrics.iter().map(metric).collect(),
+    }
+}
+
+fn metric(metric: &MetricConfig) -> wit::MetricConfig {
+    let count = |count: usize| count as u64;
+    wit::MetricConfig {
+        metric: metric.metric.clone(),
+        series_max: metric.series_max.map(count),
+        values_per_label_max: metric.values_per_label_max.map(count),
+        points_max: metric.points_max.map(count),
+        age_max_ms: metric.age_max.map(ms),
+        interval_ms: metric.interval.map(ms),
     }
 }
 
@@ -163,9 +185,7 @@ pub(super) fn ms(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::{
-        BreakerConfig, CacheConfig, LocalConfig, ParamConfig, RetryBudgetConfig, RetryConfig,
-    };
+    use tidegate_core::{BreakerConfig, CacheConfig, ParamConfig, RetryBudgetConfig, RetryConfig};
 
     use super::*;
 
@@ -294,9 +314,22 @@ mod tests {
             },
             local: LocalConfig {
                 series_max: 3,
+                series_per_metric_max: 14,
+                labels_per_series_max: 15,
+                values_per_label_max: 16,
                 points_max: 4,
+                bytes_max: 17,
+                age_max: Some(s(18)),
                 expire_after: s(5),
                 lookback: s(6),
+                metrics: vec![MetricConfig {
+                    metric: "up|node_.*".into(),
+                    series_max: Some(19),
+                    values_per_label_max: Some(20),
+                    points_max: Some(21),
+                    age_max: Some(s(22)),
+                    interval: Some(s(23)),
+                }],
             },
             limits: Limits {
                 query_bytes_max: 7,
@@ -327,9 +360,26 @@ mod tests {
                 local.series_max,
                 local.points_max,
                 local.expire_after_ms,
-                local.lookback_ms
+                local.lookback_ms,
+                local.series_per_metric_max,
+                local.labels_per_series_max,
+                local.values_per_label_max,
+                local.bytes_max,
+                local.age_max_ms.unwrap(),
             ],
-            [3, 4, 5_000, 6_000]
+            [3, 4, 5_000, 6_000, 14, 15, 16, 17, 18_000]
+        );
+        let metric = &local.metrics[0];
+        assert_eq!(metric.metric, "up|node_.*");
+        assert_eq!(
+            [
+                metric.series_max,
+                metric.values_per_label_max,
+                metric.points_max,
+                metric.age_max_ms,
+                metric.interval_ms,
+            ],
+            [19, 20, 21, 22_000, 23_000].map(Some)
         );
         assert_eq!(
             [
