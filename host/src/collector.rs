@@ -148,7 +148,7 @@ impl Collector {
         let former = mem::replace(&mut *locked(&self.config), config.clone());
         for _ in 0..TRIES_MAX {
             self.ready().await;
-            let change = GuestCommand::Change(Change::Reload(config.clone()));
+            let change = GuestCommand::Change(Change::Reload(Box::new(config.clone())));
             let message = match self.call(change).await {
                 Ok(GuestReply::Changed(Ok(_))) => return Ok(()),
                 Err(Unavailable::Restarting) => continue,

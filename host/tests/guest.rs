@@ -220,7 +220,7 @@ fn what_changes_at_run_time_crosses_the_border_and_so_does_its_verdict() {
 #[test]
 fn a_second_configuration_is_applied_or_refused_whole() {
     let mut guest = configured();
-    let reload = |sources| Change::Reload(Config::with_sources(sources));
+    let reload = |sources| Change::Reload(Box::new(Config::with_sources(sources)));
     let twice = vec![SourceConfig::push("a"), SourceConfig::push("a")];
     let error = changed(&mut guest, reload(twice)).unwrap_err();
     assert!(error.contains("two sources"), "{error}");

@@ -15,7 +15,7 @@ use crate::route::{Endpoint, Route, route};
 use crate::tag::unless_known;
 use crate::{
     Change, ChangeError, Command, CommandId, HttpRequest, HttpResponse, Input, Output, Reply,
-    error, metrics, render, status, window,
+    aggregated, error, held, metrics, render, status, window,
 };
 
 /// A collector and its HTTP API as one machine without IO.
@@ -163,7 +163,7 @@ impl Front {
             }
             Change::Reload(config) => {
                 return collector
-                    .reload(config, now)
+                    .reload(*config, now)
                     .map(|()| 0)
                     .map_err(ChangeError::Config);
             }
@@ -217,6 +217,21 @@ impl Front {
                 let (asks, view) = (plan.asks(), BatchView::Window(plan));
                 self.http_batch(id, asks, view, &route, request, now);
                 Ok(())
+            }
+            Endpoint::Held => {
+                self.refuse_not_own(&route)?;
+                let params = Params::of(&route, request)?;
+                Err(held::series(&self.collector, &params)?)
+            }
+            Endpoint::Aggregated => {
+                self.refuse_not_own(&route)?;
+                let params = Params::of(&route, request)?;
+                Err(aggregated::aggregated(
+                    &self.collector,
+                    &params,
+                    request,
+                    now,
+                )?)
             }
             Endpoint::Owners => {
                 let params = Params::of(&route, request)?;
@@ -277,6 +292,21 @@ impl Front {
         {
             Some(error) => Err(error::response(&error)),
             None => Ok(()),
+        }
+    }
+
+    /// Some questions are about Tidegate's own series, whichever source is the default.
+    fn refuse_not_own(&self, route: &Route) -> Result<(), HttpResponse> {
+        const OWN: &str = "local";
+        self.refuse_unknown(route)?;
+        match route.sources.iter().find(|name| *name != OWN) {
+            None => Ok(()),
+            Some(name) => {
+                let message = format!(
+                    "this is about Tidegate's own series and not those of {name:?}: ask without /source/{name}, or under /source/{OWN}"
+                );
+                Err(HttpResponse::error(422, "execution", &message))
+            }
         }
     }
 

@@ -19,6 +19,8 @@
 //! | `/v1/packs/<pack>/<record>` | GET | a pack's record: rows of fields, each present or missing with its reason |
 //! | `/v1/packs/<pack>/<record>?owner=` | GET | the same, only rows whose key `pod` is a pod of this owner |
 //! | `/v1/collect_all?start=&end=` | GET | one `node` and each `function` named (again for each) over a window: its instants and duration, then the fields, each present or missing with its reason; a parameter `<name>.<function>` is for that function only |
+//! | `/metrics/aggregated` | GET | statistics (`stat=avg,min,max,p50,p95,p99`) of windows (`window=5m`) of Tidegate's own series (`match[]`), each or those taken together that have equal labels (`by`, `without`), with a label `stat` in exposition text; or as JSON, where `Accept` or `format=json` asks for it; there also of many windows (`start`, `end`, `step`). `method=nearest_rank` takes quantiles from the samples |
+//! | `/v1/series` | GET | what is held of Tidegate's own series, all or those of `match[]`: labels, points, oldest, newest, bytes; at most `limit`, and how many were left out |
 //! | `/v1/owners` | GET | owners by workload; with `pod=`, whose that pod is |
 //! | `/v1/owners?workload=&owner=` | POST | gives the pods of a workload to an owner |
 //! | `/v1/owners?workload=` | DELETE | forgets whose the pods of a workload are |
@@ -26,7 +28,7 @@
 //! | `/v1/explain?key=` | GET | why a key is answered as it is, and what happens to it next |
 //! | `/v1/invalidate` | POST | forgets answers by `key`, `prefix`, `source` (and `template`), or `all` |
 //! | `/health` | GET | whether Tidegate and its sources are well, as JSON |
-//! | `/stats` | GET | what was counted and what is held, as JSON |
+//! | `/stats` | GET | what was counted and what is held, as JSON; of Tidegate's own metrics how full they are |
 //! | `/metrics` | GET | the same in exposition text |
 //! | `/-/ready`, `/-/healthy` | GET | 200 once there is a collector |
 //!
@@ -57,9 +59,11 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod aggregated;
 mod batch;
 mod error;
 mod front;
+mod held;
 mod http;
 mod machine;
 mod metrics;

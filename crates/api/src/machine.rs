@@ -1,5 +1,6 @@
 //! The vocabulary of a step: what happened, and what to do about it.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
@@ -72,7 +73,7 @@ pub enum Change {
         workload: String,
     },
     /// Applies a new configuration.
-    Reload(Config),
+    Reload(Box<Config>),
 }
 
 /// Why nothing changed; whoever asked for the change is to blame.

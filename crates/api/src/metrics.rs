@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use tidegate_core::{AGE_BUCKETS_S, BreakerState, Collector, SourceHealth};
 use tidegate_wire::text::{CONTENT_TYPE, MetricType, TextWriter};
 
-use crate::HttpResponse;
+use crate::{HttpResponse, status};
 
 pub(crate) fn metrics(collector: &Collector, version: &str) -> HttpResponse {
     let mut body = Vec::new();
@@ -19,6 +19,7 @@ pub(crate) fn metrics(collector: &Collector, version: &str) -> HttpResponse {
     ages(&mut text, collector);
     sources(&mut text, collector);
     plain(&mut text, collector);
+    refused(&mut text, collector);
     HttpResponse::new(200, CONTENT_TYPE, body)
 }
 
@@ -110,6 +111,14 @@ fn sources(text: &mut TextWriter<'_>, collector: &Collector) {
             [("source", &*source.name), ("kind", source.kind)],
             source.in_flight as f64,
         );
+    }
+}
+
+fn refused(text: &mut TextWriter<'_>, collector: &Collector) {
+    let name = "tidegate_samples_refused_total";
+    text.family(name, MetricType::Counter, "Samples refused, by reason.");
+    for (reason, count) in status::refused(collector) {
+        text.sample(name, [("reason", reason)], count as f64);
     }
 }
 
@@ -261,12 +270,6 @@ fn plain(text: &mut TextWriter<'_>, collector: &Collector) {
             Counter,
             "Samples recorded.",
             stats.samples_accepted as f64,
-        ),
-        (
-            "tidegate_samples_refused_total",
-            Counter,
-            "Samples refused.",
-            stats.samples_refused as f64,
         ),
         (
             "tidegate_clock_clamped_total",

@@ -43,7 +43,7 @@ impl Params {
     }
 
     /// The first of this name, unless it is empty, which Prometheus takes for none.
-    fn given(&self, name: &str) -> Option<&str> {
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
         self.first(name).filter(|value| !value.is_empty())
     }
 
@@ -155,6 +155,40 @@ impl Params {
         Ok(Some(time))
     }
 
+    /// The range that `start`, `end` and `step` say, if there is any of them.
+    pub(crate) fn range_or_none(&self) -> Result<Option<Range>, HttpResponse> {
+        if OF_RANGE.iter().all(|name| self.given(name).is_none()) {
+            return Ok(None);
+        }
+        range(|name| self.first(name)).map(Some)
+    }
+
+    /// A length of time, or this one where it is left out.
+    pub(crate) fn duration_or(
+        &self,
+        name: &str,
+        otherwise: Duration,
+    ) -> Result<Duration, HttpResponse> {
+        let Some(text) = self.given(name) else {
+            return Ok(otherwise);
+        };
+        let ns = duration_ns(text).map_err(invalid(name))?;
+        let ns = u64::try_from(ns).map_err(|_| invalid(name)("it is negative".into()))?;
+        Ok(Duration::from_nanos(ns))
+    }
+
+    /// A number of things that may be left out.
+    pub(crate) fn count(&self, name: &str) -> Result<Option<usize>, HttpResponse> {
+        let Some(text) = self.given(name) else {
+            return Ok(None);
+        };
+        // By 32 bits, so that every target agrees.
+        let count = text.parse::<u32>().ok();
+        let count = count.and_then(|count| usize::try_from(count).ok());
+        let why = || format!("{text:?} is no number from 0 to {}", u32::MAX);
+        count.map(Some).ok_or_else(|| invalid(name)(why()))
+    }
+
     /// Every value of a parameter, in order.
     pub(crate) fn each(&self, name: &str) -> Vec<String> {
         let values = self.0.iter().filter(|(found, _)| found == name);
@@ -213,6 +247,9 @@ fn decode(form: &[u8]) -> Result<Vec<(String, String)>, HttpResponse> {
     decode_form(form).map_err(|error| HttpResponse::error(400, "bad_data", &format!("{error}")))
 }
 
+/// What says a range.
+const OF_RANGE: [&str; 3] = ["start", "end", "step"];
+
 /// An ask for a template. `start`, `end` and `step` make it one over a range, unless one of them
 /// is a parameter of the template's own.
 pub(crate) fn template_ask(
@@ -220,7 +257,6 @@ pub(crate) fn template_ask(
     mut values: BTreeMap<String, String>,
     own: impl Fn(&str) -> bool,
 ) -> Result<Ask, HttpResponse> {
-    const OF_RANGE: [&str; 3] = ["start", "end", "step"];
     let is_range = OF_RANGE.iter().any(|name| values.contains_key(*name));
     if !is_range || OF_RANGE.iter().any(|name| own(name)) {
         return Ok(Ask::template(template, values));

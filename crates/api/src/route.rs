@@ -44,6 +44,10 @@ pub(crate) enum Endpoint {
     },
     /// A node and its functions over one window.
     CollectAll,
+    /// What is held of Tidegate's own series.
+    Held,
+    /// Statistics of them over windows.
+    Aggregated,
     Owners,
     Templates,
     Explain,
@@ -91,6 +95,8 @@ impl Endpoint {
             | Self::CollectMany { .. }
             | Self::Record { .. }
             | Self::CollectAll
+            | Self::Held
+            | Self::Aggregated
             | Self::Templates
             | Self::Explain
             | Self::Health
@@ -196,6 +202,8 @@ fn endpoint(path: &str, of_source: bool) -> Option<Endpoint> {
     match path {
         "/v1/collect" => Some(Endpoint::CollectMany { templates: None }),
         "/v1/collect_all" => Some(Endpoint::CollectAll),
+        "/v1/series" => Some(Endpoint::Held),
+        "/metrics/aggregated" => Some(Endpoint::Aggregated),
         "/v1/owners" if !of_source => Some(Endpoint::Owners),
         "/v1/templates" if !of_source => Some(Endpoint::Templates),
         "/v1/explain" if !of_source => Some(Endpoint::Explain),

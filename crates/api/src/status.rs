@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use tidegate_core::{Collector, SourceHealth, SourceStatus};
 use tidegate_wire::json::Writer;
 
-use crate::HttpResponse;
+use crate::{HttpResponse, held};
 
 /// The oldest Prometheus whose API is served here whole. Grafana takes the version for that of a
 /// Prometheus, and below 2.24 asks for all series where a list of label values would do.
@@ -119,18 +119,27 @@ fn local(json: &mut Writer<'_>, collector: &Collector) {
     json.key("series_max").count(stats.series_max);
     json.key("samples").count(stats.samples);
     json.key("bytes").count(stats.series_bytes);
+    json.key("sample_bytes")
+        .count(collector.series().sample_bytes());
+    json.key("sample_bytes_max")
+        .count(collector.series().limits().bytes_max);
     json.key("samples_accepted").integer(stats.samples_accepted);
     json.key("samples_refused").integer(stats.samples_refused);
-    json.key("metrics").array(|json| {
-        for (name, metadata) in collector.series().descriptions() {
-            json.object(|json| {
-                json.key("name").string(name);
-                json.key("type").string(metadata.kind.as_str());
-                json.key("unit").string(&metadata.unit);
-                json.key("help").string(&metadata.help);
-            });
+    json.key("refused").object(|json| {
+        for (reason, count) in refused(collector) {
+            json.key(reason).integer(count);
         }
     });
+    held::metrics(json, collector);
+}
+
+/// How many samples were refused, by reason.
+pub(crate) fn refused(collector: &Collector) -> impl Iterator<Item = (&'static str, u64)> {
+    let by_store = collector.series().refused();
+    let before = collector.stats().samples_refused;
+    let before = before.saturating_sub(by_store.total());
+    let by_reason = by_store.by_reason().into_iter();
+    by_reason.chain([("too-far-ahead", before)])
 }
 
 /// `/v1/templates`: every source's catalog.

@@ -48,7 +48,8 @@ impl Instance {
                     let command = match command {
                         wit::Command::Configure(config) => {
                             reloading.insert(id);
-                            Command::Change(Change::Reload(convert::config(config).0))
+                            let (config, _) = convert::config(config);
+                            Command::Change(Change::Reload(Box::new(config)))
                         }
                         wit::Command::Http(request) => {
                             Command::Http(convert::http_request(request))
@@ -169,9 +170,15 @@ mod tests {
             },
             local: wit::LocalConfig {
                 series_max: 100,
+                series_per_metric_max: 100,
+                labels_per_series_max: 64,
+                values_per_label_max: 100,
                 points_max: 100,
+                bytes_max: 1 << 20,
+                age_max_ms: None,
                 expire_after_ms: 3_600_000,
                 lookback_ms: 300_000,
+                metrics: Vec::new(),
             },
             packs: Vec::new(),
             owners: Vec::new(),

@@ -324,7 +324,6 @@ pub(super) fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::Config;
     use tidegate_series::Labels;
 
     use super::*;
@@ -405,7 +404,7 @@ mod tests {
             };
             command
         };
-        let wit::Command::Configure(config) = command(Change::Reload(Config::default())) else {
+        let wit::Command::Configure(config) = command(Change::Reload(Box::default())) else {
             panic!("a configuration")
         };
         assert_eq!(config.version, "1.2.3");

@@ -27,7 +27,7 @@ pub(crate) fn act(verb: &str, words: Cursor<'_>, below: &[&str]) -> Result<Act, 
         "fail" => no_lines_below(fail(words).map_err(here)?),
         "reload" => {
             words.end().map_err(here)?;
-            Ok(Act::Change(Change::Reload(configuration(below)?)))
+            Ok(Act::Change(Change::Reload(Box::new(configuration(below)?))))
         }
         "register" | "update" | "unregister" | "untrack" | "invalidate" | "register-owner"
         | "unregister-owner" => no_lines_below(Act::Change(change(verb, words).map_err(here)?)),

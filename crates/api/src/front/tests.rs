@@ -1,5 +1,6 @@
 //! The machine's rules, from commands to replies.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
@@ -384,7 +385,7 @@ fn what_is_given_out_again_ends_with_a_newer_answer_and_with_every_change() {
     assert_eq!(lending(&outputs), "f ");
     let outputs = front.step(vec![answered(1), get(5, up)], at(3));
     assert_eq!(lending(&outputs), "r4 r5 ");
-    let reload = Change::Reload(Config::default());
+    let reload = Change::Reload(Box::default());
     let outputs = front.step(
         vec![
             get(6, up),

@@ -109,7 +109,7 @@ impl Tidegate {
             .collect();
         self.shared.transport.set_addresses(addresses.clone());
         *former = addresses;
-        self.change(Change::Reload(config)).await?;
+        self.change(Change::Reload(Box::new(config))).await?;
         for source in moved {
             self.invalidate(Invalidation::Source(source)).await?;
         }

@@ -93,7 +93,10 @@ fn tell<M: Machine<Command = Command, Reply = Reply>>(machine: &mut M) -> Vec<Ou
     let all = Command::Change(Change::Invalidate(Invalidation::All));
     step(vec![command(5, all)], 2_300);
     step(
-        vec![command(6, Command::Change(Change::Reload(config())))],
+        vec![command(
+            6,
+            Command::Change(Change::Reload(Box::new(config()))),
+        )],
         2_400,
     );
     said
@@ -615,7 +618,7 @@ fn change() -> impl Strategy<Value = Change> {
             config
                 .sources
                 .push(SourceConfig::scrape("s", vec!["ä".into()]));
-            Change::Reload(config)
+            Change::Reload(Box::new(config))
         }),
     ]
 }
