@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use tidegate_series::{METRIC_NAME, Metadata, Sample, stale_marker};
 
 use super::*;
@@ -410,4 +411,78 @@ fn the_words_of_actions_are_prometheus_own() {
     }
     assert_eq!(RelabelAction::of("LabelMap"), Some(RelabelAction::LabelMap));
     assert_eq!(RelabelAction::of("hashmod"), None);
+}
+
+/// Labels of few names and values, so that rules meet them.
+fn some_labels() -> impl Strategy<Value = Labels> {
+    let pairs = prop::collection::btree_map("[a-c]", "[xy]{0,2}", 0..4);
+    pairs.prop_map(|mut pairs| {
+        pairs.insert(METRIC_NAME.to_owned(), "m".to_owned());
+        Labels::from_pairs(pairs).unwrap()
+    })
+}
+
+/// What a rule leaves of labels.
+fn left(rule: Relabel, labels: &Labels) -> Option<Labels> {
+    let pipeline = Pipeline::new(&[Transform::Relabel(rule)]).unwrap();
+    let sample = Sample {
+        labels: labels.clone(),
+        timestamp_ms: 0,
+        value: 1.0,
+    };
+    let (mut batch, refused) = pipeline.apply(&batch(vec![sample]));
+    assert_eq!(refused, None);
+    batch.samples.pop().map(|sample| sample.labels)
+}
+
+fn pairs(labels: &Labels) -> Vec<(String, String)> {
+    let pairs = labels.iter();
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn keep_and_drop_share_everything_between_them(
+        labels in some_labels(),
+        sources in prop::collection::vec("[a-d]", 1..3),
+        regex in "[xy;.*|]{0,4}",
+    ) {
+        let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+        let rule = |action| relabel(action, &sources, &regex);
+        prop_assume!(Pipeline::new(&[Transform::Relabel(rule(RelabelAction::Keep))]).is_ok());
+        let kept = left(rule(RelabelAction::Keep), &labels);
+        let not_dropped = left(rule(RelabelAction::Drop), &labels);
+        prop_assert_ne!(kept.is_some(), not_dropped.is_some());
+        prop_assert_eq!(kept.or(not_dropped), Some(labels));
+    }
+
+    #[test]
+    fn labelkeep_leaves_what_labeldrop_takes(labels in some_labels(), names in "[a-c|.]{1,3}") {
+        // The metric's name stays in both, so that something is left.
+        let kept = left(relabel(RelabelAction::LabelKeep, &[], &format!("__name__|{names}")), &labels);
+        let dropped = left(relabel(RelabelAction::LabelDrop, &[], &names), &labels);
+        let mut both = pairs(&kept.unwrap());
+        both.extend(pairs(&dropped.unwrap()).into_iter().filter(|(name, _)| name != METRIC_NAME));
+        both.sort();
+        prop_assert_eq!(both, pairs(&labels));
+    }
+
+    #[test]
+    fn replace_touches_its_target_alone(
+        labels in some_labels(),
+        source in "[a-d]",
+        target in "[a-d]",
+        replacement in "[pq$1]{0,3}",
+    ) {
+        let rule = replace(&[&source], "(x*)(.*)", &target, &replacement);
+        let changed = left(rule, &labels).unwrap();
+        let others = |labels: &Labels| {
+            let mut pairs = pairs(labels);
+            pairs.retain(|(name, _)| *name != target);
+            pairs
+        };
+        prop_assert_eq!(others(&changed), others(&labels));
+    }
 }
