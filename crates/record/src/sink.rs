@@ -55,6 +55,17 @@ impl Takes {
 
 /// Where batches go. It runs on a thread of its own, behind a bounded queue, so it may block: nobody
 /// who records waits for it, and what it refuses touches no other sink.
+///
+/// Whoever implements it has a sink of its own kind: [`Pump`](crate::Pump) shows one. Those there are:
+///
+/// | sink | takes | what it makes of the marker that ends a series |
+/// |---|---|---|
+/// | [`MemorySink`] | samples | a point at which look-backs stop |
+/// | [`FileSink`] | samples and events | the value `"stale"` |
+/// | `RemoteSink` | samples | the same marker, bit for bit |
+/// | [`StatsdSink`] | events | nothing to see: events have none, and as a value it has no words |
+/// | [`FanOut`] | what its sinks take | what each of them does |
+/// | [`Transformed`](crate::Transformed) | what its sink takes | goes through, never computed with |
 pub trait Sink: Send {
     /// What it reads of a batch.
     fn takes(&self) -> Takes {

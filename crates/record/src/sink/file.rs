@@ -195,6 +195,7 @@ impl FileSink {
             self.torn = self.file.set_len(0).is_err();
             return Err(error);
         }
+        sync_folder(&self.path);
         self.bytes = head.len() as u64;
         self.head_bytes = self.bytes;
         self.repeats_families = false;
@@ -359,6 +360,16 @@ fn open_at(path: &Path) -> io::Result<File> {
         }
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
+}
+
+/// Makes it known to the disk that there is such a file, which what is in it does not do; where the
+/// system has no such thing, it is known already.
+fn sync_folder(path: &Path) {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let opened = File::open(folder.unwrap_or_else(|| Path::new(".")));
+    let _ = opened.and_then(|folder| folder.sync_all());
 }
 
 /// `path.number`.
