@@ -98,10 +98,8 @@ impl Sink for MemorySink {
     fn flush(&mut self) -> Result<(), SinkError> {
         // A sample from the future makes nothing older than it is.
         let now_ms = self.newest_ms.min(wall_ms());
-        self.memory.with(|store| {
-            let age_max_ms = store.limits().age_max_ms;
-            store.expire(now_ms.saturating_sub_unsigned(age_max_ms));
-        });
+        // However old they get: the limits of the store say how old.
+        self.memory.with(|store| store.expire(now_ms, u64::MAX));
         Ok(())
     }
 }
