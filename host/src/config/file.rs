@@ -401,7 +401,7 @@ mod tests {
             (config.node.enabled, config.node.interval.as_secs()),
             (false, 5)
         );
-        let local = config.local;
+        let local = &config.local;
         assert_eq!(
             [
                 local.series_max,
