@@ -39,6 +39,20 @@ pub enum StatsdTags {
     Datadog,
 }
 
+impl StatsdTags {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Omit, Self::Datadog];
+
+    /// Its word, in configurations.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Omit => "omit",
+            Self::Datadog => "datadog",
+        }
+    }
+}
+
 /// Why a line cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
