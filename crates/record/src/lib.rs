@@ -68,12 +68,12 @@ pub use sink::{
 };
 #[cfg(feature = "remote")]
 pub use sink::{
-    PATIENCE, REQUEST_TIMEOUT, RemoteCounts, RemoteError, RemoteOptions, RemoteSink,
-    SAMPLES_PER_REQUEST, Secret,
+    REMOTE_PATIENCE, REMOTE_SAMPLES_PER_REQUEST, REMOTE_TIMEOUT, RemoteCounts, RemoteError,
+    RemoteOptions, RemoteSink, Secret,
 };
 pub use tidegate_wire::ExpositionFormat;
 pub use tidegate_wire::statsd::StatsdTags;
 pub use transform::{
-    Pipeline, PipelineCounts, Refused, Relabel, RelabelAction, StageCounts, TRANSFORMS_MAX,
+    Pipeline, PipelineCounts, PipelineLoss, Relabel, RelabelAction, StageCounts, TRANSFORMS_MAX,
     Transform, TransformError, Transformed,
 };

@@ -22,8 +22,8 @@ pub use self::file::{
 pub use self::memory::{Memory, MemorySink};
 #[cfg(feature = "remote")]
 pub use self::remote::{
-    PATIENCE, REQUEST_TIMEOUT, RemoteCounts, RemoteError, RemoteOptions, RemoteSink,
-    SAMPLES_PER_REQUEST, Secret,
+    REMOTE_PATIENCE, REMOTE_SAMPLES_PER_REQUEST, REMOTE_TIMEOUT, RemoteCounts, RemoteError,
+    RemoteOptions, RemoteSink, Secret,
 };
 pub use self::statsd::{StatsdOptions, StatsdSink};
 use crate::Batch;
@@ -40,6 +40,19 @@ pub enum Takes {
 }
 
 impl Takes {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Samples, Self::Events, Self::Everything];
+
+    /// Its word, in configurations.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Samples => "samples",
+            Self::Events => "events",
+            Self::Everything => "everything",
+        }
+    }
+
     /// Whether it reads events.
     #[must_use]
     pub const fn events(self) -> bool {

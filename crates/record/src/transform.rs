@@ -89,13 +89,13 @@ impl Pipeline {
     }
 
     /// What is left of a batch, and what was refused of it, if anything was.
-    pub fn apply(&self, batch: &Batch) -> (Batch, Option<Refused>) {
+    pub fn apply(&self, batch: &Batch) -> (Batch, Option<PipelineLoss>) {
         let mut refused = None;
         let mut run = |labels: &Labels, value: f64| {
             self.run(labels, value).unwrap_or_else(|one| {
                 refused = match refused.take() {
                     None => Some(one),
-                    Some(first) => Some(Refused {
+                    Some(first) => Some(PipelineLoss {
                         count: first.count + 1,
                         ..first
                     }),
@@ -130,7 +130,7 @@ impl Pipeline {
         (batch, refused)
     }
 
-    fn run(&self, labels: &Labels, mut value: f64) -> Result<Option<(Labels, f64)>, Refused> {
+    fn run(&self, labels: &Labels, mut value: f64) -> Result<Option<(Labels, f64)>, PipelineLoss> {
         let mut labels = labels.clone();
         for (number, stage) in self.stages.iter().enumerate() {
             let counters = &self.counts.0[number];
@@ -146,7 +146,7 @@ impl Pipeline {
                 }
                 Outcome::Refused(error) => {
                     count(&counters.refused);
-                    return Err(Refused {
+                    return Err(PipelineLoss {
                         count: 1,
                         stage: number + 1,
                         error,
@@ -170,7 +170,7 @@ impl Pipeline {
 
 /// What a pipeline could not give labels to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct PipelineLoss {
     /// How many samples and events.
     pub count: usize,
     /// Which stage refused the first of them, from 1.
@@ -179,7 +179,7 @@ pub struct Refused {
     pub error: LabelsError,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for PipelineLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { stage, error, .. } = self;
         write!(

@@ -85,6 +85,15 @@ pub enum SinkKind {
 }
 
 impl SinkKind {
+    /// The words of all kinds there are here.
+    pub const WORDS: &[&str] = &[
+        "memory",
+        "file",
+        "statsd",
+        #[cfg(feature = "remote")]
+        "remote",
+    ];
+
     /// Its word.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
@@ -386,6 +395,12 @@ mod tests {
         });
         let said = r#"sink "m", transforms: transformation 1, metric: "a b" is no metric name"#;
         assert_eq!(refusal(&config), said);
+    }
+
+    #[test]
+    fn every_kind_has_a_word() {
+        let words = [memory("a"), file("a"), statsd("h:1")].map(|config| config.kind.as_str());
+        assert_eq!(SinkKind::WORDS[..3], words);
     }
 
     #[test]

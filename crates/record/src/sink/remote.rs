@@ -21,14 +21,14 @@ use super::{Sink, SinkError};
 use crate::Batch;
 
 /// How many samples one request holds by default: what Prometheus itself sends.
-pub const SAMPLES_PER_REQUEST: usize = 2_000;
+pub const REMOTE_SAMPLES_PER_REQUEST: usize = 2_000;
 
 /// How long one try may take by default, from connecting to the end of the answer: what Prometheus waits.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long one request is tried by default: longer than a restart takes, short enough that one which
 /// makes its receiver fail does not hold up the rest for ever.
-pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
+pub const REMOTE_PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// The first wait: a receiver that balances its load has found another server by then.
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -36,11 +36,11 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// How a [`RemoteSink`] sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteOptions {
-    /// How many samples one request holds at most: [`SAMPLES_PER_REQUEST`].
+    /// How many samples one request holds at most: [`REMOTE_SAMPLES_PER_REQUEST`].
     pub samples_per_request: usize,
-    /// How long one try may take: [`REQUEST_TIMEOUT`].
+    /// How long one try may take: [`REMOTE_TIMEOUT`].
     pub timeout: Duration,
-    /// How long one request is tried before it is dropped: [`PATIENCE`].
+    /// How long one request is tried before it is dropped: [`REMOTE_PATIENCE`].
     pub patience: Duration,
     /// How long to wait between tries: from 100 ms on doubling to 30 s. How often is for the patience
     /// to say.
@@ -56,9 +56,9 @@ pub struct RemoteOptions {
 impl Default for RemoteOptions {
     fn default() -> Self {
         Self {
-            samples_per_request: SAMPLES_PER_REQUEST,
-            timeout: REQUEST_TIMEOUT,
-            patience: PATIENCE,
+            samples_per_request: REMOTE_SAMPLES_PER_REQUEST,
+            timeout: REMOTE_TIMEOUT,
+            patience: REMOTE_PATIENCE,
             retry: RetryConfig {
                 retries_max: u32::MAX,
                 backoff: BACKOFF,
