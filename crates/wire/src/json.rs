@@ -1,6 +1,11 @@
-//! A small JSON writer: it keeps the commas, the caller keeps the brackets in pairs.
+//! A small JSON writer: it keeps the commas, the caller keeps the brackets in pairs; and documents
+//! as trees.
 
 use alloc::vec::Vec;
+
+mod value;
+
+pub use value::Value;
 
 use crate::escape::{Html, write_string};
 use crate::number::print;

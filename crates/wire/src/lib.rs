@@ -8,8 +8,9 @@
 //!   [`decode_response`] reads what the other endpoints answer, too.
 //! - [`number`] has Prometheus' number, timestamp and duration formats.
 //! - [`form`] reads and writes `application/x-www-form-urlencoded` parameters.
-//! - [`json`] writes any other JSON document; [`text`] writes the exposition format, and
-//!   [`decode_exposition`] reads it, or OpenMetrics, straight into [`Columns`].
+//! - [`json`] writes any other JSON document, and reads one as a tree; [`text`] writes the
+//!   exposition format, and [`decode_exposition`] reads it, or OpenMetrics, straight into
+//!   [`Columns`].
 //! - [`remote_write`] reads and writes the messages of Prometheus' remote-write 1.0; [`snappy`] gets
 //!   them out of the blocks they come in.
 //! - [`lines`] reads and writes what was recorded as lines of JSON.
