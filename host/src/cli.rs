@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tidegate_host::config::ShardCount;
 
 const ABOUT: &str = "Tidegate stands between Prometheus and everything that reads it: \
 it decides what to fetch, what is still fresh and what may be served from memory.";
@@ -31,6 +32,9 @@ Examples:
 
   From a file, with logs for machines:
     tidegate serve --config tidegate.toml --log-format json
+
+  On many cores, for many readers:
+    tidegate serve --config tidegate.toml --shards auto
 
   Apply what has changed in the file, without a restart:
     kill -HUP $(pidof tidegate)
@@ -144,6 +148,10 @@ pub(crate) struct Serve {
     /// Where to listen [default: the file's, else 127.0.0.1:9200]
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Over how many collectors the work is spread, by what is asked; "auto" is one for each core
+    /// [default: the file's, else 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) shards: Option<ShardCount>,
     /// What random choices such as jitter are drawn from, to repeat a run [default: another one
     /// each time, which the log says]
     #[arg(long, value_name = "NUMBER")]
@@ -155,7 +163,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
     pub(crate) log: Option<String>,
     /// Writes down all that goes into the collector, for `cargo xtask replay`: questions and answers,
-    /// no addresses and no credentials. The file must be new; it ends at 256 MiB
+    /// no addresses and no credentials. The file must be new; it ends at 256 MiB. Of several shards,
+    /// each has its own: FILE.0, FILE.1, …
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// Where the compiled collector is kept [default: tidegate in the user's cache folder]
@@ -219,6 +228,21 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn shards_are_counted_or_one_for_each_core() {
+        let given = |shards| {
+            let cli = Cli::try_parse_from(["tidegate", "serve", "--shards", shards]);
+            cli.map(|cli| match cli.command {
+                Command::Serve(serve) => serve.shards.unwrap(),
+                Command::Query(_) | Command::Packs(_) => panic!("serve"),
+            })
+        };
+        assert_eq!(given("3").unwrap(), ShardCount::Fixed(3));
+        assert_eq!(given("auto").unwrap(), ShardCount::Auto);
+        let error = given("0").unwrap_err().to_string();
+        assert!(error.contains("from 1 to 64, or auto"), "{error}");
     }
 
     #[test]

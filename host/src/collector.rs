@@ -37,7 +37,15 @@ pub struct Collector {
     state: watch::Receiver<State>,
     closing: watch::Sender<bool>,
     config: SharedConfig,
-    lending: Arc<Lending>,
+}
+
+/// What a collector shares with others of its host.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// Its number, where there are several.
+    pub(crate) shard: Option<usize>,
+    /// Where what it lends is kept.
+    pub(crate) lending: Arc<Lending>,
 }
 
 /// What the next guest is configured with.
@@ -76,13 +84,32 @@ impl Collector {
     where
         T: Transport + Send + 'static,
     {
-        let clock = TokioClock::new();
+        let lending = Arc::new(Lending::new(TokioClock::new(), 1));
+        let part = Part {
+            shard: None,
+            lending,
+        };
+        Self::start_part(factory, config, version, transport, recording, part)
+    }
+
+    /// The same, as a part of several.
+    pub(crate) fn start_part<T>(
+        factory: GuestFactory,
+        config: Config,
+        version: &str,
+        transport: T,
+        recording: Option<&Path>,
+        part: Part,
+    ) -> Result<Self, StartError>
+    where
+        T: Transport + Send + 'static,
+    {
         let config = Arc::new(Mutex::new(config));
         let setup = Setup {
             factory,
             config: Arc::clone(&config),
             version: version.to_owned(),
-            clock,
+            clock: part.lending.clock(),
         };
         let first = setup.first_guest(recording)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -91,10 +118,9 @@ impl Collector {
             .map_err(StartError::Thread)?;
         let (state_sender, state) = watch::channel(State::Down);
         let (closing, is_closing) = watch::channel(false);
-        let lending = Arc::new(Lending::new(clock));
         let supervisor = Supervisor {
             setup,
-            lending: Arc::clone(&lending),
+            part,
             runtime,
             transport,
             state: state_sender,
@@ -112,13 +138,7 @@ impl Collector {
             state,
             closing,
             config,
-            lending,
         })
-    }
-
-    /// What it has lent, to be given out without asking it.
-    pub(crate) const fn lending(&self) -> &Arc<Lending> {
-        &self.lending
     }
 
     /// Sends a command to the guest and waits for its reply. Dropping the future abandons it.
@@ -135,6 +155,11 @@ impl Collector {
             .call(command)
             .await
             .map_err(|_| Unavailable::Restarting)
+    }
+
+    /// What it is configured with.
+    pub(crate) fn config(&self) -> Config {
+        locked(&self.config).clone()
     }
 
     /// Applies a new configuration without losing what is in memory and still valid; later guests
@@ -230,7 +255,7 @@ impl Setup {
 
 struct Supervisor<T> {
     setup: Setup,
-    lending: Arc<Lending>,
+    part: Part,
     runtime: Runtime,
     transport: T,
     state: watch::Sender<State>,
@@ -249,7 +274,7 @@ impl<T: Transport> Supervisor<T> {
             if started.elapsed() >= STABLE_AFTER {
                 restart_after = RESTART_AFTER_MIN;
             }
-            tracing::error!(error = %error, restart_after_ms = restart_after.as_millis(), "the collector broke: starting a fresh one, without what was in memory");
+            tracing::error!(shard = self.part.shard, error = %error, restart_after_ms = restart_after.as_millis(), "the collector broke: starting a fresh one, without what was in memory");
             if self.closes_within(restart_after) {
                 break;
             }
@@ -261,9 +286,10 @@ impl<T: Transport> Supervisor<T> {
 
     /// Drives one guest to its end.
     fn drive(&self, guest: Recorded, is_up: &mpsc::SyncSender<()>) -> Result<(), MachineError> {
-        let guest = Lender::new(guest, Arc::clone(&self.lending));
+        let Part { shard, lending } = &self.part;
+        let guest = Lender::new(guest, Arc::clone(lending), shard.unwrap_or_default());
         let (handle, running) = driver(guest, &self.transport, &self.setup.clock, |event| {
-            log(&event)
+            log(&event, *shard)
         });
         self.state.send_replace(State::Up(handle.clone()));
         // Only the first is waited for.
@@ -285,7 +311,7 @@ impl<T: Transport> Supervisor<T> {
 }
 
 /// Logs an event of the guest. Its texts are on one line and bounded already.
-fn log(event: &Event) {
+fn log(event: &Event, shard: Option<usize>) {
     let Event {
         level,
         name,
@@ -296,13 +322,13 @@ fn log(event: &Event) {
     let key = key.as_deref();
     match level {
         Level::Debug => {
-            tracing::debug!(target: "tidegate::collector", source = %source, key, detail = %detail, "{name}")
+            tracing::debug!(target: "tidegate::collector", shard, source = %source, key, detail = %detail, "{name}")
         }
         Level::Info => {
-            tracing::info!(target: "tidegate::collector", source = %source, key, detail = %detail, "{name}")
+            tracing::info!(target: "tidegate::collector", shard, source = %source, key, detail = %detail, "{name}")
         }
         Level::Warn => {
-            tracing::warn!(target: "tidegate::collector", source = %source, key, detail = %detail, "{name}")
+            tracing::warn!(target: "tidegate::collector", shard, source = %source, key, detail = %detail, "{name}")
         }
     }
 }
@@ -389,6 +415,3 @@ impl fmt::Display for Unavailable {
 }
 
 impl std::error::Error for Unavailable {}
-
-/// A collector shared between the front, the node source and whoever else asks.
-pub type SharedCollector = Arc<Collector>;

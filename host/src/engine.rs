@@ -16,9 +16,9 @@ use wasmtime::{
 /// 32-bit guest could address.
 pub const GUEST_MEMORY_BYTES_MAX: usize = 2 << 30;
 
-/// How many guests may live at once in one process: the one that serves, its successor, and as
-/// many again for tests. Each reserves address space only.
-pub const GUESTS_MAX: u32 = 8;
+/// How many guests may live at once beside those that serve: successors, and those of tests. Each
+/// reserves address space only.
+const GUESTS_SPARE: u32 = 8;
 
 /// How long one step may take: 5 s. A step over a whole page of the largest bodies takes tens of
 /// milliseconds; what takes seconds is stuck.
@@ -45,12 +45,25 @@ const CORE_INSTANCES_PER_GUEST_MAX: u32 = 8;
 /// Tables are for calls through pointers: a large guest has some thousand functions in them.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 
-/// An engine for guests, and the thread that watches their deadlines. That ends with the engine.
+/// An engine for a guest that serves: [`engine_for`] one.
+///
+/// # Errors
+/// As there.
+pub fn engine() -> wasmtime::Result<Engine> {
+    engine_for(1)
+}
+
+/// An engine for so many guests that serve and a few more, and the thread that watches their
+/// deadlines. That ends with the engine.
 ///
 /// # Errors
 /// The machine cannot run wasm: no support for its processor, or no thread to be had.
-pub fn engine() -> wasmtime::Result<Engine> {
-    let engine = match Engine::new(&config(InstanceAllocationStrategy::Pooling(pool()))) {
+pub fn engine_for(serving: usize) -> wasmtime::Result<Engine> {
+    let guests_max = u32::try_from(serving)
+        .unwrap_or(u32::MAX)
+        .saturating_add(GUESTS_SPARE);
+    let pool = InstanceAllocationStrategy::Pooling(pool(guests_max));
+    let engine = match Engine::new(&config(pool)) {
         Ok(engine) => engine,
         Err(error) => {
             // A pool reserves address space, which `ulimit -v` or a small machine may not have.
@@ -75,15 +88,16 @@ fn config(strategy: InstanceAllocationStrategy) -> Config {
     config
 }
 
-fn pool() -> PoolingAllocationConfig {
+fn pool(guests_max: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(GUESTS_MAX)
-        .total_core_instances(GUESTS_MAX * CORE_INSTANCES_PER_GUEST_MAX)
+    let core_instances_max = guests_max.saturating_mul(CORE_INSTANCES_PER_GUEST_MAX);
+    pool.total_component_instances(guests_max)
+        .total_core_instances(core_instances_max)
         .max_core_instances_per_component(CORE_INSTANCES_PER_GUEST_MAX)
-        .total_memories(GUESTS_MAX)
+        .total_memories(guests_max)
         .max_memories_per_component(1)
         .max_memory_size(GUEST_MEMORY_BYTES_MAX)
-        .total_tables(GUESTS_MAX * CORE_INSTANCES_PER_GUEST_MAX)
+        .total_tables(core_instances_max)
         .table_elements(TABLE_ELEMENTS_MAX);
     pool
 }

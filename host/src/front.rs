@@ -18,9 +18,9 @@ use tidegate_api::request_key;
 use tidegate_wire::text::{MetricType, TextWriter};
 use tower_service::Service as _;
 
-use crate::collector::SharedCollector;
 use crate::http;
 use crate::lending::Lending;
+use crate::shards::SharedShards;
 
 /// What serves every connection. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,10 +32,10 @@ pub struct Front {
 
 impl Front {
     /// A front to this collector.
-    pub fn new(collector: &SharedCollector) -> Self {
+    pub fn new(collector: &SharedShards) -> Self {
         let counts = Arc::new(Counts::default());
         Self {
-            router: http::router(SharedCollector::clone(collector), Arc::clone(&counts)),
+            router: http::router(SharedShards::clone(collector), Arc::clone(&counts)),
             lending: Arc::clone(collector.lending()),
             counts,
         }

@@ -8,7 +8,7 @@ mod convert;
 
 use std::fmt;
 
-use tidegate_api::{Change, CommandId, HttpRequest, Input, Output, Reuse};
+use tidegate_api::{Change, CommandId, Generation, HttpRequest, Input, Output, Reuse};
 use tidegate_client::{Machine, MachineError};
 use tidegate_core::{Config, Instant, Now, Record};
 use wasmtime::component::{Component, Linker};
@@ -76,7 +76,7 @@ pub struct Lent {
     /// The time of the step.
     pub at: Instant,
     /// The generation of what is kept.
-    pub generation: u64,
+    pub generation: Generation,
 }
 
 /// What became of a batch of samples.

@@ -18,10 +18,11 @@ use tidegate_wire::encode_error;
 use tokio::task::spawn_blocking;
 
 use crate::assets;
-use crate::collector::{SharedCollector, Unavailable};
+use crate::collector::Unavailable;
 use crate::front::Counts;
 use crate::guest::{GuestCommand, GuestReply};
 use crate::rendered::Rendered;
+use crate::shards::{SharedShards, Shards};
 
 /// What a request's body may have: 1 MiB, eight times the longest query the collector takes.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -46,12 +47,12 @@ const HEADERS_PASSED_IN: &[&str] = &[
 /// What the routes of the API share.
 #[derive(Clone, Debug)]
 struct Shared {
-    collector: SharedCollector,
+    collector: SharedShards,
     counts: Arc<Counts>,
 }
 
 /// The routes of the host.
-pub(crate) fn router(collector: SharedCollector, counts: Arc<Counts>) -> Router {
+pub(crate) fn router(collector: SharedShards, counts: Arc<Counts>) -> Router {
     let mut router = Router::new();
     for path in [
         "/stats",
@@ -59,6 +60,7 @@ pub(crate) fn router(collector: SharedCollector, counts: Arc<Counts>) -> Router 
         "/api/{*rest}",
         "/v1/{*rest}",
         "/source/{*rest}",
+        "/metrics/{*rest}",
         "/-/{*rest}",
     ] {
         router = router.route(path, any(api));
@@ -116,7 +118,7 @@ async fn metrics(State(shared): State<Shared>, request: Request) -> Response {
 }
 
 /// What the guest says to this.
-async fn rendered(collector: &SharedCollector, request: HttpRequest) -> Result<Rendered, Refusal> {
+async fn rendered(collector: &Shards, request: HttpRequest) -> Result<Rendered, Refusal> {
     match collector.call(GuestCommand::Http(request)).await {
         Ok(GuestReply::Http(response)) => Rendered::of(response).ok_or(Refusal::Internal(
             "the collector gave a response that is not HTTP",

@@ -15,22 +15,28 @@ use crate::rendered::Rendered;
 /// hundreds of dashboards' worth.
 const BYTES_MAX: usize = 32 << 20;
 
-/// What the collector has lent.
+/// What the collectors of a host have lent.
 #[derive(Debug)]
 pub(crate) struct Lending {
     store: RwLock<RenderedStore<Arc<Rendered>>>,
-    /// The one by which the collector is stepped.
+    /// The one by which the collectors are stepped.
     clock: TokioClock,
     hits: AtomicU64,
 }
 
 impl Lending {
-    pub(crate) fn new(clock: TokioClock) -> Self {
+    /// Room for what so many collectors lend, each known by its number.
+    pub(crate) fn new(clock: TokioClock, lenders: usize) -> Self {
         Self {
-            store: RwLock::new(RenderedStore::new(BYTES_MAX)),
+            store: RwLock::new(RenderedStore::new(BYTES_MAX, lenders)),
             clock,
             hits: AtomicU64::new(0),
         }
+    }
+
+    /// The clock by which the collectors are to be stepped.
+    pub(crate) const fn clock(&self) -> TokioClock {
+        self.clock
     }
 
     /// The response to equal requests, as it is now.
@@ -87,13 +93,19 @@ impl Lending {
 pub(crate) struct Lender<M> {
     machine: M,
     lending: Arc<Lending>,
+    /// Its number among the lenders.
+    lender: usize,
 }
 
 impl<M> Lender<M> {
-    /// Nothing that another machine has lent outlives this.
-    pub(crate) fn new(machine: M, lending: Arc<Lending>) -> Self {
-        lending.write().forget(&Forget::All);
-        Self { machine, lending }
+    /// Nothing that another machine has lent under this number outlives this.
+    pub(crate) fn new(machine: M, lending: Arc<Lending>, lender: usize) -> Self {
+        lending.write().forget(lender, &Forget::All);
+        Self {
+            machine,
+            lending,
+            lender,
+        }
     }
 }
 
@@ -112,13 +124,13 @@ where
         let mut outputs = self.machine.step(inputs, now)?;
         for output in &mut outputs {
             if let Output::Forget(forget) = output {
-                self.lending.write().forget(forget);
+                self.lending.write().forget(self.lender, forget);
             } else if let Output::Reply(_, GuestReply::Http(response)) = output
                 && response.reuse.is_some()
             {
                 response.lent = Some(Lent {
                     at: now.mono,
-                    generation: self.lending.read().generation(),
+                    generation: self.lending.read().generation(self.lender),
                 });
             }
         }
@@ -189,9 +201,9 @@ mod tests {
     fn lender(
         steps: impl IntoIterator<Item = Vec<Output<GuestReply>>>,
     ) -> (Lender<Puppet>, Arc<Lending>) {
-        let lending = Arc::new(Lending::new(TokioClock::new()));
+        let lending = Arc::new(Lending::new(TokioClock::new(), 2));
         let puppet = Puppet(steps.into_iter().collect());
-        (Lender::new(puppet, Arc::clone(&lending)), lending)
+        (Lender::new(puppet, Arc::clone(&lending), 0), lending)
     }
 
     #[test]
@@ -217,7 +229,11 @@ mod tests {
         let (mut lender, lending) = lender([vec![reply(1)]]);
         let first = rendered(lender.step(Vec::new(), Now::ZERO).unwrap()).remove(0);
         lending.keep(b"kept", &first);
-        drop(Lender::new(Puppet(VecDeque::new()), Arc::clone(&lending)));
+        drop(Lender::new(
+            Puppet(VecDeque::new()),
+            Arc::clone(&lending),
+            0,
+        ));
         lending.keep(b"late", &first);
         assert_eq!(lending.held().0, 0);
     }

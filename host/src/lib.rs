@@ -8,6 +8,7 @@
 //! - [`engine`] and [`Artefact`]: wasmtime, and the compiled component with its cache.
 //! - [`GuestFactory`] and [`GuestMachine`]: one collector in its sandbox.
 //! - [`Collector`]: a guest that is replaced when it breaks.
+//! - [`Shards`]: one of these, or several that share the work.
 //! - [`Reloader`]: a new configuration for a host that runs.
 //! - [`NodeSource`]: the embedded source `node`.
 //! - [`Front`] and [`server`]: requests, answered at once where the collector allows it.
@@ -29,9 +30,10 @@ mod reload;
 mod rendered;
 mod serve;
 pub mod server;
+mod shards;
 
 pub use artefact::{Artefact, COLLECTOR, Origin, cache_dir_default};
-pub use collector::{Collector, ReloadError, SharedCollector, StartError, Unavailable};
+pub use collector::{Collector, ReloadError, StartError, Unavailable};
 pub use front::{Connection, Front, Responding};
 pub use guest::{
     ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestRecorded, GuestReply,
@@ -41,3 +43,4 @@ pub use node::NodeSource;
 pub use recording::RecordError;
 pub use reload::Reloader;
 pub use serve::{ServeError, Serving, prepare};
+pub use shards::{Shards, SharedShards};

@@ -72,6 +72,7 @@ fn configured(arguments: &Serve) -> Result<HostConfig, ConfigError> {
         config.add_source(source)?;
     }
     config.listen = arguments.listen.unwrap_or(config.listen);
+    config.shards = arguments.shards.unwrap_or(config.shards);
     config.seed = arguments.seed.unwrap_or(config.seed);
     Ok(config)
 }

@@ -4,34 +4,36 @@ use tidegate_api::Change;
 use tidegate_client::native::{Addresses, HttpTransport};
 use tidegate_core::Invalidation;
 
-use crate::collector::{ReloadError, SharedCollector};
+use crate::collector::ReloadError;
 use crate::config::HostConfig;
 use crate::guest::GuestCommand;
+use crate::shards::SharedShards;
 
 /// Applies new configurations to a running host.
 #[derive(Debug)]
 pub struct Reloader {
-    collector: SharedCollector,
-    transport: HttpTransport,
+    collector: SharedShards,
+    /// One for each shard.
+    transports: Vec<HttpTransport>,
     running: HostConfig,
 }
 
 impl Reloader {
     pub(crate) fn new(
-        collector: SharedCollector,
-        transport: HttpTransport,
+        collector: SharedShards,
+        transports: Vec<HttpTransport>,
         running: HostConfig,
     ) -> Self {
         Self {
             collector,
-            transport,
+            transports,
             running,
         }
     }
 
     /// Applies `config`, and keeps what is cached and still valid: the answers of sources that
-    /// remain where they are. What cannot change while the host runs (where it listens, the node
-    /// source, the bounds of Tidegate's own series, the seed) stays as it is; a difference is
+    /// remain where they are. What cannot change while the host runs (where it listens, the
+    /// number of shards, the node source, the bounds of Tidegate's own series, the seed) stays as it is; a difference is
     /// logged.
     ///
     /// # Errors
@@ -41,9 +43,9 @@ impl Reloader {
         config.check().map_err(ReloadError::Config)?;
         let (before, after) = (self.running.addresses(), config.addresses());
         // A source that is new must be found by its first fetch.
-        self.transport.set_addresses(after.clone());
+        self.set_addresses(&after);
         if let Err(error) = self.collector.reload(config.collector()).await {
-            self.transport.set_addresses(before);
+            self.set_addresses(&before);
             return Err(error);
         }
         self.forget_moved(&config, &before, &after).await;
@@ -51,11 +53,18 @@ impl Reloader {
         Ok(())
     }
 
+    fn set_addresses(&self, addresses: &Addresses) {
+        for transport in &self.transports {
+            transport.set_addresses(addresses.clone());
+        }
+    }
+
     /// `config` with what stays as it is until the next start.
     fn fixed(&self, config: HostConfig) -> HostConfig {
         let running = &self.running;
         for (what, changed) in [
             ("listen", config.listen != running.listen),
+            ("shards", config.shards != running.shards),
             ("node", config.node != running.node),
             ("local", config.local != running.local),
         ] {
@@ -65,6 +74,7 @@ impl Reloader {
         }
         HostConfig {
             listen: running.listen,
+            shards: running.shards,
             node: running.node,
             local: running.local.clone(),
             seed: running.seed,

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::artefact::{Artefact, COLLECTOR};
-use crate::collector::{Collector, SharedCollector, StartError};
+use crate::collector::StartError;
 use crate::config::HostConfig;
 use crate::engine;
 use crate::front::Front;
@@ -18,20 +18,22 @@ use crate::guest::GuestFactory;
 use crate::node::NodeSource;
 use crate::reload::Reloader;
 use crate::server::{self, BindError, DRAIN_TIME_MAX};
+use crate::shards::{Shards, SharedShards};
 
 /// A host that is ready: it listens, and its collector runs.
 #[derive(Debug)]
 pub struct Serving {
     address: SocketAddr,
     listener: TcpListener,
-    collector: SharedCollector,
-    transport: HttpTransport,
+    collector: SharedShards,
+    transports: Vec<HttpTransport>,
     config: HostConfig,
     node: Option<NodeSource>,
 }
 
 /// Takes the address, starts the collector and the node source. Sources need not be there. What
-/// the collector is given is written to the new file `recording`, if any.
+/// the collector is given is written to the new file `recording`, if any; of several shards, to
+/// one file each, with the shard's number after another dot.
 ///
 /// # Errors
 /// The address cannot be had, the collector cannot be compiled or started, or the file cannot be
@@ -46,17 +48,20 @@ pub async fn prepare(
         .await
         .map_err(ServeError::Bind)?;
     let address = listener.local_addr().unwrap_or(config.listen);
-    let factory = factory(cache_dir)?;
-    let transport = HttpTransport::new([]).map_err(ServeError::Transport)?;
-    transport.set_addresses(config.addresses());
-    let collector = Collector::start(
-        factory,
-        config.collector(),
+    let shards = config.shards.count();
+    let factory = factory(shards, cache_dir)?;
+    let transports = transports(config, shards)?;
+    let collector = Shards::start(
+        &factory,
+        &config.collector(),
         env!("CARGO_PKG_VERSION"),
-        transport.clone(),
+        transports.clone(),
         recording,
     );
     let collector = Arc::new(collector.map_err(ServeError::Start)?);
+    if shards > 1 {
+        tracing::info!(shards, "the work is spread");
+    }
     if let Some(path) = recording {
         tracing::info!(file = %path.display(), "recording what goes into the collector");
     }
@@ -74,21 +79,32 @@ pub async fn prepare(
         address,
         listener,
         collector,
-        transport,
+        transports,
         config: config.clone(),
         node,
     })
 }
 
-fn factory(cache_dir: Option<&Path>) -> Result<GuestFactory, ServeError> {
-    let engine = engine::engine().map_err(ServeError::wasm)?;
+/// A transport for each shard, for their connections are theirs: a shard that is busy must not hold
+/// up what another one fetches.
+fn transports(config: &HostConfig, shards: usize) -> Result<Vec<HttpTransport>, ServeError> {
+    let transport = |_| {
+        let transport = HttpTransport::new([]).map_err(ServeError::Transport)?;
+        transport.set_addresses(config.addresses());
+        Ok(transport)
+    };
+    (0..shards).map(transport).collect()
+}
+
+fn factory(shards: usize, cache_dir: Option<&Path>) -> Result<GuestFactory, ServeError> {
+    let engine = engine::engine_for(shards).map_err(ServeError::wasm)?;
     let artefact = Artefact::load(&engine, COLLECTOR, cache_dir).map_err(ServeError::wasm)?;
     tracing::info!(cache = %artefact.origin, took_ms = artefact.took.as_millis(), "collector compiled");
     GuestFactory::new(&engine, &artefact.component).map_err(ServeError::wasm)
 }
 
 /// Without the node source the rest is as good as ever.
-fn start_node(config: &HostConfig, collector: &SharedCollector) -> Option<NodeSource> {
+fn start_node(config: &HostConfig, collector: &SharedShards) -> Option<NodeSource> {
     match NodeSource::start(collector, config.node.interval) {
         Ok(node) => {
             tracing::info!(
@@ -112,14 +128,14 @@ impl Serving {
     }
 
     /// The collector behind it.
-    pub fn collector(&self) -> &SharedCollector {
+    pub fn collector(&self) -> &SharedShards {
         &self.collector
     }
 
     /// What applies new configurations to it. Of several at once, the last one applied counts.
     pub fn reloader(&self) -> Reloader {
-        let collector = SharedCollector::clone(&self.collector);
-        Reloader::new(collector, self.transport.clone(), self.config.clone())
+        let collector = SharedShards::clone(&self.collector);
+        Reloader::new(collector, self.transports.clone(), self.config.clone())
     }
 
     /// Serves until `stop` ends; then lets requests in flight end, until [`DRAIN_TIME_MAX`].

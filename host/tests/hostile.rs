@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
-use tidegate_api::HttpRequest;
+use tidegate_api::{HttpRequest, ShardPlan, Way};
 use tidegate_client::{Machine, Transport};
-use tidegate_core::{Config, Fetch, FetchError, Now, Response};
+use tidegate_core::{Config, Fetch, FetchError, Now, Response, SourceConfig};
 use tidegate_host::engine::{self, STEP_TIME_MAX};
-use tidegate_host::{Artefact, Collector, GuestCommand, GuestFactory, StartError, Unavailable};
+use tidegate_host::{
+    Artefact, Collector, GuestCommand, GuestFactory, GuestReply, Shards, StartError, Unavailable,
+};
 use wasmtime::Engine;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -80,6 +82,7 @@ fn started(component: &[u8]) -> Result<Collector, StartError> {
     )
 }
 
+#[derive(Clone, Copy)]
 struct NoTransport;
 
 impl Transport for NoTransport {
@@ -103,6 +106,67 @@ async fn a_guest_that_traps_is_replaced_and_whoever_waited_is_told() {
     }
     collector.close().await;
     assert_eq!(collector.call(http()).await, Err(Unavailable::Closed));
+}
+
+/// Answers a request by nothing with status 200, and traps over a target longer than 60 bytes. The
+/// answer, at 2048 with a wait behind it, is patched with the id of the one command it was given;
+/// the list of both is at 40.
+const PICKY: &str = r#"
+    (if (i32.gt_u (i32.load offset=36 (local.get $inputs)) (i32.const 60)) (then (unreachable)))
+    (i32.store8 (i32.const 2048) (i32.const 2))
+    (i64.store (i32.const 2056) (i64.load offset=8 (local.get $inputs)))
+    (i32.store8 (i32.const 2064) (i32.const 1))
+    (i32.store16 (i32.const 2072) (i32.const 200))
+    (i32.store8 (i32.const 2152) (i32.const 4))
+    (i32.store (i32.const 40) (i32.const 2048))
+    (i32.store (i32.const 44) (i32.const 2))
+    (return (i32.const 40))
+"#;
+
+#[tokio::test]
+async fn a_shard_whose_guest_traps_is_replaced_while_the_others_go_on() {
+    const SHARDS: usize = 3;
+    let config = Config::with_sources(vec![SourceConfig::prometheus("prom")]);
+    let engine = engine::engine_for(SHARDS).unwrap();
+    let factory = factory(&engine, &configurable(PICKY)).unwrap();
+    let transports = vec![NoTransport; SHARDS];
+    let shards = Shards::start(&factory, &config, "0", transports, None).unwrap();
+    let plan = ShardPlan::new(&config, SHARDS);
+    let ask = async |target: &str| {
+        let command = GuestCommand::Http(HttpRequest::get(target));
+        shards.call(command).await.map(|reply| {
+            let GuestReply::Http(response) = reply else {
+                panic!("{reply:?}")
+            };
+            response.status
+        })
+    };
+    let targets: Vec<String> = (0..60)
+        .map(|nth| format!("/api/v1/query?query=m{nth}"))
+        .collect();
+    let long = format!("/api/v1/query?query={}", "x".repeat(60));
+    let Way::One(broken) = plan.way(&HttpRequest::get(&*long)) else {
+        panic!("one shard")
+    };
+    shards.ready().await;
+    assert_eq!(ask(&long).await, Err(Unavailable::Restarting));
+    let mut others = 0;
+    for target in &targets {
+        if plan.way(&HttpRequest::get(&**target)) != Way::One(broken) {
+            assert_eq!(ask(target).await, Ok(200), "{target}");
+            others += 1;
+        }
+    }
+    assert!(others > 20, "{others}");
+    // What all are asked is answered by those that are there, unless it needs them all.
+    assert_eq!(ask("/stats").await, Ok(200));
+    shards.ready().await;
+    for target in &targets {
+        assert_eq!(ask(target).await, Ok(200), "{target}, after its restart");
+    }
+    assert_eq!(ask("/-/ready").await, Ok(200));
+    shards.close().await;
+    assert_eq!(ask("/stats").await, Err(Unavailable::Closed));
 }
 
 #[tokio::test]

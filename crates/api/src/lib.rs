@@ -40,6 +40,9 @@
 //! metadata are kept, whatever the order of their parameters; other documents are fetched anew
 //! each time, once for all who ask at the same time.
 //!
+//! A server that runs several collectors side by side asks a [`ShardPlan`] which of them a request is
+//! for, and what their responses come to.
+//!
 //! Parameters are checked before anything is fetched, by the rules and in the words of
 //! Prometheus; `limit` and `lookback_delta` by those of Prometheus 3, which older ones do not read.
 //! `timeout`, `limit`, `lookback_delta` and `stats` are passed on and make a question of their own,
@@ -71,6 +74,7 @@ mod params;
 mod render;
 mod rendered;
 mod route;
+mod shards;
 mod status;
 mod tag;
 mod window;
@@ -78,5 +82,6 @@ mod window;
 pub use front::Front;
 pub use http::{HttpRequest, HttpResponse};
 pub use machine::{Change, ChangeError, Command, CommandId, Input, Output, Reply};
-pub use rendered::{Aged, RenderedStore, Reuse, request_key};
+pub use rendered::{Aged, Generation, RenderedStore, Reuse, request_key};
+pub use shards::{Merge, Merged, SHARDS_MAX, ShardPlan, ShardResponse, Way};
 pub use tag::has_tag;

@@ -35,6 +35,14 @@ impl Params {
         Ok(Self(pairs))
     }
 
+    /// All of them, by name and value.
+    pub(crate) fn sorted(&self) -> Vec<(&str, &str)> {
+        let pairs = self.0.iter().map(|(name, value)| (&**name, &**value));
+        let mut sorted: Vec<_> = pairs.collect();
+        sorted.sort_unstable();
+        sorted
+    }
+
     fn first(&self, name: &str) -> Option<&str> {
         self.0
             .iter()

@@ -10,12 +10,14 @@
 //! Therefore whoever hears the machine's outputs, in their order, notes the store's
 //! [`generation`](RenderedStore::generation) with each response and tells it of each
 //! [`Output::Forget`](crate::Output::Forget) at once: what was rendered in an earlier generation
-//! is not kept.
+//! is not kept. Several machines can lend to one store: each has a number, and generations of its
+//! own, so that what one forgets does not keep out what another has rendered meanwhile.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -121,13 +123,21 @@ const ENTRY_OVERHEAD_BYTES: usize = 300;
 /// A response larger than this part of the store is not kept: it would drive out too many others.
 const SHARE_MAX: usize = 8;
 
+/// The time between two things that a lender forgot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation {
+    lender: usize,
+    nth: u64,
+}
+
 /// Responses by request, `T` the form a server keeps them in. The invariant: their bytes are at
 /// most the bound.
 #[derive(Debug)]
 pub struct RenderedStore<T> {
     bytes_max: usize,
     bytes: usize,
-    generation: u64,
+    /// By lender.
+    generations: Vec<u64>,
     by_request: BTreeMap<Arc<[u8]>, Kept<T>>,
     /// Which requests an answer's key has responses to.
     by_answer: BTreeMap<(Arc<str>, u64), Arc<[u8]>>,
@@ -142,6 +152,7 @@ struct Kept<T> {
     reuse: Reuse,
     at: Instant,
     bytes: usize,
+    lender: usize,
     nth: u64,
 }
 
@@ -152,12 +163,12 @@ impl<T> Kept<T> {
 }
 
 impl<T> RenderedStore<T> {
-    /// An empty store of at most `bytes_max`; 0 keeps nothing.
-    pub const fn new(bytes_max: usize) -> Self {
+    /// An empty store of at most `bytes_max`, where 0 keeps nothing, for so many lenders.
+    pub fn new(bytes_max: usize, lenders: usize) -> Self {
         Self {
             bytes_max,
             bytes: 0,
-            generation: 0,
+            generations: vec![0; lenders],
             by_request: BTreeMap::new(),
             by_answer: BTreeMap::new(),
             by_end: BTreeMap::new(),
@@ -165,9 +176,15 @@ impl<T> RenderedStore<T> {
         }
     }
 
-    /// What names the time since something was last forgotten.
-    pub const fn generation(&self) -> u64 {
-        self.generation
+    /// What names the time since this lender last forgot something.
+    ///
+    /// # Panics
+    /// There are fewer lenders.
+    pub fn generation(&self, lender: usize) -> Generation {
+        Generation {
+            lender,
+            nth: self.generations[lender],
+        }
     }
 
     /// How many responses are kept.
@@ -201,10 +218,11 @@ impl<T> RenderedStore<T> {
         bytes: usize,
         reuse: Reuse,
         at: Instant,
-        generation: u64,
+        generation: Generation,
     ) -> bool {
         let bytes = bytes + 3 * request.len() + reuse.key.len() + ENTRY_OVERHEAD_BYTES;
-        if generation != self.generation || bytes > self.bytes_max / SHARE_MAX {
+        let Generation { lender, nth } = generation;
+        if nth != self.generations[lender] || bytes > self.bytes_max / SHARE_MAX {
             return false;
         }
         self.remove(request);
@@ -221,6 +239,7 @@ impl<T> RenderedStore<T> {
             reuse,
             at,
             bytes,
+            lender,
             nth: self.next,
         };
         self.next += 1;
@@ -232,23 +251,29 @@ impl<T> RenderedStore<T> {
         true
     }
 
-    /// Ends what the collector says is out of date, and begins a generation.
-    pub fn forget(&mut self, forget: &Forget) {
-        self.generation += 1;
-        match forget {
+    /// Ends what this lender says is out of date, and begins a generation of its: all that it has
+    /// lent, or whatever was made of a key's answer.
+    ///
+    /// # Panics
+    /// There are fewer lenders.
+    pub fn forget(&mut self, lender: usize, forget: &Forget) {
+        self.generations[lender] += 1;
+        let requests: Vec<_> = match forget {
             Forget::All => {
-                self.by_request.clear();
-                self.by_answer.clear();
-                self.by_end.clear();
-                self.bytes = 0;
+                let lent = self
+                    .by_request
+                    .iter()
+                    .filter(|(_, kept)| kept.lender == lender);
+                lent.map(|(request, _)| request.clone()).collect()
             }
             Forget::Key(key) => {
                 let of_key = (key.clone(), 0)..=(key.clone(), u64::MAX);
                 let requests = self.by_answer.range(of_key).map(|(_, request)| request);
-                for request in requests.cloned().collect::<Vec<_>>() {
-                    self.remove(&request);
-                }
+                requests.cloned().collect()
             }
+        };
+        for request in requests {
+            self.remove(&request);
         }
     }
 
@@ -263,8 +288,6 @@ impl<T> RenderedStore<T> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use super::*;
 
     const NONE: fn(&str) -> Option<&'static str> = |_| None;
@@ -284,8 +307,10 @@ mod tests {
         Instant::from_millis(ms)
     }
 
+    const FIRST: Generation = Generation { lender: 0, nth: 0 };
+
     fn store<T>() -> RenderedStore<T> {
-        RenderedStore::new(100_000)
+        RenderedStore::new(100_000, 2)
     }
 
     #[test]
@@ -343,11 +368,11 @@ mod tests {
     #[test]
     fn a_response_is_found_until_it_is_over() {
         let mut store = store::<u32>();
-        assert!(store.insert(b"r", 1, 10, reuse("k", 100), ms(1_000), 0));
+        assert!(store.insert(b"r", 1, 10, reuse("k", 100), ms(1_000), FIRST));
         assert_eq!(store.find(b"r", ms(1_099)).unwrap().0, &1);
         assert_eq!(store.find(b"r", ms(1_100)), None);
         assert_eq!(store.find(b"s", ms(1_000)), None);
-        assert!(store.insert(b"r", 2, 20, reuse("k", 100), ms(1_050), 0));
+        assert!(store.insert(b"r", 2, 20, reuse("k", 100), ms(1_050), FIRST));
         assert_eq!(store.find(b"r", ms(1_149)).unwrap().0, &2);
         assert_eq!(store.len(), 1);
     }
@@ -355,43 +380,57 @@ mod tests {
     #[test]
     fn what_was_rendered_before_something_was_forgotten_is_not_kept() {
         let mut store = store::<u32>();
-        let rendered_in = store.generation();
-        store.forget(&Forget::Key("another".into()));
+        let rendered_in = store.generation(0);
+        store.forget(0, &Forget::Key("another".into()));
         assert!(!store.insert(b"r", 1, 10, reuse("k", 100), ms(0), rendered_in));
-        assert!(store.insert(b"r", 1, 10, reuse("k", 100), ms(0), store.generation()));
+        assert!(store.insert(b"r", 1, 10, reuse("k", 100), ms(0), store.generation(0)));
     }
 
     #[test]
     fn a_key_takes_all_its_responses_along_and_no_other_s() {
         let mut store = store::<u32>();
         for (request, key) in [(b"a", "k"), (b"b", "k"), (b"c", "k2"), (b"d", "j")] {
-            assert!(store.insert(request, 1, 10, reuse(key, 100), ms(0), 0));
+            assert!(store.insert(request, 1, 10, reuse(key, 100), ms(0), FIRST));
         }
-        store.forget(&Forget::Key("k".into()));
+        store.forget(0, &Forget::Key("k".into()));
         let left: Vec<_> = [b"a", b"b", b"c", b"d"]
             .into_iter()
             .filter(|request| store.find(*request, ms(1)).is_some())
             .collect();
         assert_eq!(left, vec![b"c", b"d"]);
-        store.forget(&Forget::All);
+        let of_another = store.generation(1);
+        assert!(store.insert(b"e", 1, 10, reuse("k", 100), ms(0), of_another));
+        store.forget(0, &Forget::All);
+        assert_eq!(store.find(b"e", ms(1)).unwrap().0, &1, "another lender's");
+        store.forget(0, &Forget::Key("k".into()));
+        assert!(store.find(b"e", ms(1)).is_none(), "whoever lent it");
+        assert_eq!(store.generation(1), of_another);
+        store.forget(1, &Forget::All);
         assert!(store.is_empty() && store.bytes() == 0);
         assert!(store.by_end.is_empty() && store.by_answer.is_empty());
     }
 
     #[test]
     fn the_bound_holds_and_what_is_over_first_goes_first() {
-        let mut store = RenderedStore::new(10_000);
+        let mut store = RenderedStore::new(10_000, 1);
         let large = 10_000 / SHARE_MAX;
-        assert!(!store.insert(b"large", 0, large, reuse("k", 100), ms(0), 0));
+        assert!(!store.insert(b"large", 0, large, reuse("k", 100), ms(0), FIRST));
         for nth in 0..100_u8 {
             let left_ms = if nth == 50 { 10_000 } else { 1_000 };
-            assert!(store.insert(&[nth], nth, 500, reuse("k", left_ms), ms(u64::from(nth)), 0));
+            assert!(store.insert(
+                &[nth],
+                nth,
+                500,
+                reuse("k", left_ms),
+                ms(u64::from(nth)),
+                FIRST
+            ));
             assert!(store.bytes() <= 10_000);
         }
         assert!(store.find(&[0], ms(100)).is_none());
         assert!(store.find(&[50], ms(100)).is_some(), "lasts longest");
         assert!(store.find(&[99], ms(100)).is_some());
-        assert!(store.insert(b"late", 0, 500, reuse("k", 100), ms(5_000), 0));
+        assert!(store.insert(b"late", 0, 500, reuse("k", 100), ms(5_000), FIRST));
         assert_eq!(store.len(), 2, "what was over is gone");
     }
 }

@@ -13,6 +13,7 @@ use super::HostConfig;
 use super::error::ConfigError;
 use super::pack::{self, Pack, PackFile};
 use super::place::Place;
+use super::shards::ShardCount;
 use super::source::Source;
 use super::value::{Bytes, Count, Span};
 
@@ -23,6 +24,7 @@ const NODE_INTERVAL_MIN: Duration = Duration::from_millis(100);
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: Option<Spanned<String>>,
+    shards: ShardCount,
     source: Vec<Spanned<Source>>,
     pack: Vec<Spanned<Pack>>,
     pack_files: Vec<Spanned<String>>,
@@ -82,6 +84,7 @@ pub(super) fn parse(text: &str, name: &str, dir: &Path) -> Result<HostConfig, Co
     if let Some(address) = file.listen {
         config.listen = listen(&address, place)?;
     }
+    config.shards = file.shards;
     file.cache.apply(&mut config.cache);
     file.local.apply(&mut config.local);
     file.limits.apply(&mut config.limits);
@@ -365,6 +368,7 @@ mod tests {
     fn every_key_outside_of_sources_is_taken() {
         let text = r#"
             listen = "127.0.0.1:1"
+            shards = 4
             [cache]
             enabled = false
             bytes_max = "1MiB"
@@ -392,6 +396,7 @@ mod tests {
             settle = "13s"
         "#;
         let config = parse(text, "f").unwrap();
+        assert_eq!(config.shards, ShardCount::Fixed(4));
         assert_eq!(
             (config.cache.enabled, config.cache.bytes_max),
             (false, 1 << 20)
@@ -581,7 +586,7 @@ mod tests {
             "tidegate.toml:1:2: unknown key `sauce`; did you mean `source`?\n   |\n 1 | [sauce]\n   |  ^^^^^"
         );
         assert!(refused("x = 1").contains(
-            "known are listen, source, pack, pack_files, owners, cache, node, local, limits"
+            "known are listen, shards, source, pack, pack_files, owners, cache, node, local, limits"
         ));
         assert!(
             refused("[[source]]\nname=\"a\"\nkind=\"prometeus\"")

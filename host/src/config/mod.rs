@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod pack;
 mod place;
+mod shards;
 mod source;
 mod template;
 mod value;
@@ -23,6 +24,7 @@ use tidegate_core::{
 
 pub use error::ConfigError;
 pub use pack::pack_toml;
+pub use shards::{ShardCount, ShardCountError};
 
 /// Where the host listens unless told otherwise: this machine only, next to Prometheus' 9090 and
 /// node_exporter's 9100.
@@ -43,6 +45,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub struct HostConfig {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Over how many shards the work is spread.
+    pub shards: ShardCount,
     /// The sources of the file and the flags, in that order; not the node source.
     pub sources: Vec<ConfiguredSource>,
     /// The answer cache.
@@ -66,6 +70,7 @@ impl Default for HostConfig {
     fn default() -> Self {
         Self {
             listen: LISTEN_DEFAULT,
+            shards: ShardCount::default(),
             sources: Vec::new(),
             cache: CacheConfig::default(),
             node: NodeConfig::default(),

@@ -25,8 +25,8 @@ use linux as system;
 #[cfg(not(target_os = "linux"))]
 use other as system;
 
-use crate::collector::SharedCollector;
 use crate::guest::{GuestCommand, GuestReply};
+use crate::shards::SharedShards;
 use part::Roster;
 
 /// How often the slow thread looks: file systems fill in minutes.
@@ -44,7 +44,7 @@ impl NodeSource {
     ///
     /// # Errors
     /// The system has no thread for it.
-    pub fn start(collector: &SharedCollector, interval: Duration) -> io::Result<Self> {
+    pub fn start(collector: &SharedShards, interval: Duration) -> io::Result<Self> {
         let quick = feed("tidegate-node", collector, interval, system::quick)?;
         let slow = feed(
             "tidegate-disk",
@@ -60,13 +60,13 @@ impl NodeSource {
 
 fn feed(
     name: &str,
-    collector: &SharedCollector,
+    collector: &SharedShards,
     interval: Duration,
     parts: fn() -> Vec<Box<dyn part::Part>>,
 ) -> io::Result<Sender<()>> {
     let (stop, stopped) = channel();
     let runtime = Handle::current();
-    let collector = SharedCollector::clone(collector);
+    let collector = SharedShards::clone(collector);
     thread::Builder::new().name(name.into()).spawn(move || {
         let mut roster = Roster::new(crate::config::NODE, parts());
         each_tick(interval, &stopped, || {

@@ -4,3 +4,4 @@ mod api;
 mod host;
 mod recording;
 mod rendered;
+mod shards;

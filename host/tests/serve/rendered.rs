@@ -9,7 +9,7 @@ use crate::host::{Host, configured, counting, upstream};
 const UP: &str = "/api/v1/query?query=up";
 
 /// Data of this moment, `nth` of them, with as many series as make it worth compressing.
-fn young(nth: usize) -> String {
+pub(crate) fn young(nth: usize) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now_s = now.as_secs_f64();
     let series = (0..40)

@@ -2,7 +2,8 @@
 //! answers must be the same bytes, however much of them came from memory.
 //!
 //! One seed makes one run; it is printed, and `TIDEGATE_SEED` plays it again.
-//! `TIDEGATE_DIFFERENTIAL` asks for more batches than an ordinary run has time for.
+//! `TIDEGATE_DIFFERENTIAL` asks for more batches than an ordinary run has time for. Work that is
+//! spread over shards is asked the same.
 
 mod compare;
 mod expressions;
@@ -27,6 +28,8 @@ use crate::questions::{Panel, Question, Span};
 const SETTLE_S: i64 = 4;
 /// Batches of questions in an ordinary run.
 const BATCHES: u64 = 120;
+/// Batches for several shards, which add nothing to how answers are made.
+const SHARDED_BATCHES: u64 = 30;
 /// Panels of a dashboard that moves on in one batch, and how often each moves.
 const PANELS: usize = 6;
 const MOVES: usize = 4;
@@ -59,10 +62,20 @@ struct Tally {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_is_the_one_of_prometheus_byte_for_byte() {
+    compare_answers("", BATCHES).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_of_three_shards_is_the_one_of_prometheus_byte_for_byte() {
+    compare_answers("shards = 3\n", SHARDED_BATCHES).await;
+}
+
+/// Asks both, Tidegate with these lines on top of its configuration.
+async fn compare_answers(options: &str, batches: u64) {
     let seed = number("TIDEGATE_SEED").unwrap_or(1);
-    let batches = number("TIDEGATE_DIFFERENTIAL").unwrap_or(BATCHES);
+    let batches = number("TIDEGATE_DIFFERENTIAL").unwrap_or(batches);
     println!("seed {seed}: TIDEGATE_SEED={seed} plays this run again");
-    let mut bench = Bench::start(seed).await;
+    let mut bench = Bench::start(seed, options).await;
     let mut dashboard = Vec::new();
     let mut live = Vec::new();
     for batch in 0..batches {
@@ -89,7 +102,7 @@ async fn every_answer_is_the_one_of_prometheus_byte_for_byte() {
 }
 
 impl Bench {
-    async fn start(seed: u64) -> Self {
+    async fn start(seed: u64, options: &str) -> Self {
         let mut random = Random::new(seed);
         let end_s = unix_now() as i64 - 1;
         let past = history::past(end_s, &mut random);
@@ -98,7 +111,7 @@ impl Bench {
         let prometheus = Prometheus::with_history(&past, &[("live", exporter.port())]).await;
         let live_from_ms = unix_now() as i64 * 1_000;
         let config = format!(
-            "[[source]]\nname = \"prom\"\nurl = \"{}\"\n[limits]\nsettle = \"{SETTLE_S}s\"\n[node]\nenabled = false\n",
+            "{options}[[source]]\nname = \"prom\"\nurl = \"{}\"\n[limits]\nsettle = \"{SETTLE_S}s\"\n[node]\nenabled = false\n",
             prometheus.url()
         );
         let tidegate = Tidegate::start(&config, &[]).await;
