@@ -12,6 +12,7 @@ use axum::http::header::{self, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
+use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tidegate_api::{Aged, HttpRequest, request_key};
 use tidegate_wire::encode_error;
@@ -19,16 +20,24 @@ use tokio::task::spawn_blocking;
 
 use crate::assets;
 use crate::collector::Unavailable;
+use crate::decoding::{self, DecodingError, RequestCoding};
 use crate::front::Counts;
 use crate::guest::{GuestCommand, GuestReply};
 use crate::rendered::Rendered;
-use crate::shards::{SharedShards, Shards};
+use crate::shards::{Shards, SharedShards};
 
 /// What a request's body may have: 1 MiB, eight times the longest query the collector takes.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// What a request's target may have: 32 KiB. Longer queries are posted.
 const TARGET_BYTES_MAX: usize = 32 << 10;
+
+/// Coded bodies up to this are decoded where they arrive; larger ones, which may take tens of
+/// milliseconds, where nobody's sockets wait: 8 KiB, of which at most [`INFLATION_FREE_BYTES`] or
+/// some more come.
+///
+/// [`INFLATION_FREE_BYTES`]: tidegate_client::native::INFLATION_FREE_BYTES
+const DECODED_AT_ONCE_BYTES_MAX: usize = 8 << 10;
 
 /// How long a request's body may take to arrive: 30 s, a megabyte over the slowest of lines.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
@@ -158,12 +167,26 @@ async fn received(request: Request) -> Result<HttpRequest, Refusal> {
         Ok(Err(_)) => return Err(Refusal::BodyBroken),
         Err(_) => return Err(Refusal::BodySlow),
     };
+    let body = decoded(&parts.headers, body).await?;
     Ok(HttpRequest {
         method: parts.method.as_str().to_owned(),
         target: target.to_owned(),
         headers: passed_in(&parts.headers),
         body: body.into(),
     })
+}
+
+/// The body as it was before it was coded.
+async fn decoded(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Refusal> {
+    let coding = RequestCoding::of(headers).map_err(Refusal::BodyCoded)?;
+    let decoded = if coding == RequestCoding::Identity || body.len() <= DECODED_AT_ONCE_BYTES_MAX {
+        coding.decoded(&body)
+    } else {
+        // It does not panic, and nobody cancels it.
+        let decoding = spawn_blocking(move || coding.decoded(&body)).await;
+        decoding.map_err(|_| Refusal::Internal("a body's decoder broke"))?
+    };
+    decoded.map_err(Refusal::BodyCoded)
 }
 
 fn passed_in(headers: &HeaderMap) -> Vec<(String, String)> {
@@ -188,19 +211,20 @@ fn guarded(mut response: Response) -> Response {
 }
 
 /// Why the host itself answers a request of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Refusal {
     TargetTooLong,
     BodyTooLarge,
     BodyBroken,
     BodySlow,
+    BodyCoded(DecodingError),
     Unavailable(Unavailable),
     Internal(&'static str),
 }
 
 impl Refusal {
     /// Status, Prometheus' error type, and words.
-    fn parts(self) -> (StatusCode, &'static str, String) {
+    fn parts(&self) -> (StatusCode, &'static str, String) {
         match self {
             Self::TargetTooLong => {
                 let text = format!(
@@ -223,12 +247,26 @@ impl Refusal {
                 "timeout",
                 format!("the request body took longer than {BODY_TIME_MAX:?}"),
             ),
+            Self::BodyCoded(error) => {
+                let status = match error {
+                    DecodingError::Unknown => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    DecodingError::TooLarge | DecodingError::Inflates => {
+                        StatusCode::PAYLOAD_TOO_LARGE
+                    }
+                    DecodingError::Broken(_) => StatusCode::BAD_REQUEST,
+                };
+                (status, "bad_data", error.to_string())
+            }
             Self::Unavailable(why) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
                 why.to_string(),
             ),
-            Self::Internal(text) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", text.into()),
+            Self::Internal(text) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                (*text).into(),
+            ),
         }
     }
 
@@ -245,6 +283,12 @@ impl Refusal {
         );
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            headers.insert(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static(decoding::TAKEN),
+            );
         }
         // What is left of a body that was not read to its end cannot be told from a request.
         if matches!(self, Self::BodyTooLarge | Self::BodyBroken | Self::BodySlow) {
@@ -283,6 +327,25 @@ mod tests {
             received(long(TARGET_BYTES_MAX + 1)).await,
             Err(Refusal::TargetTooLong)
         );
+    }
+
+    #[tokio::test]
+    async fn a_coded_body_reaches_the_guest_as_it_was_and_another_coding_is_refused() {
+        let coded = |coding: &str| {
+            let body = &b"\x0a\x08abc\x0d\x03"[..];
+            let request = Request::post("/v1/record").header("content-encoding", coding);
+            request.body(Body::from(body)).unwrap()
+        };
+        let request = received(coded("snappy")).await.unwrap();
+        assert_eq!(request.body, b"abcabcabca");
+        assert!(request.headers.is_empty(), "it is not coded any more");
+        let refusal = received(coded("br")).await.unwrap_err().response();
+        assert_eq!(refusal.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert_eq!(refusal.headers()["accept-encoding"], "gzip, snappy");
+        let refusal = received(coded("gzip")).await.unwrap_err().response();
+        assert_eq!(refusal.status(), StatusCode::BAD_REQUEST);
+        let refusal = Refusal::BodyCoded(DecodingError::Inflates).response();
+        assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[tokio::test]

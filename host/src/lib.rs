@@ -19,6 +19,7 @@ mod assets;
 mod coding;
 mod collector;
 pub mod config;
+mod decoding;
 pub mod engine;
 mod front;
 mod guest;
