@@ -4,7 +4,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use tidegate_core::{AGE_BUCKETS_S, BreakerState, Collector, SourceHealth};
+use tidegate_core::{AGE_BUCKETS_S, BreakerState, Collector, SourceHealth, SourceStatus};
 use tidegate_wire::text::{CONTENT_TYPE, MetricType, TextWriter};
 
 use crate::{HttpResponse, status};
@@ -103,6 +103,11 @@ fn sources(text: &mut TextWriter<'_>, collector: &Collector) {
             f64::from(open),
         );
     }
+    let collected = |source: &&SourceStatus| !source.collect_interval.is_zero();
+    let collecting: Vec<_> = sources.iter().filter(collected).collect();
+    if !collecting.is_empty() {
+        targets(text, &collecting);
+    }
     let name = "tidegate_source_fetches_in_flight";
     text.family(name, MetricType::Gauge, "Fetches under way to the source.");
     for source in &sources {
@@ -119,6 +124,26 @@ fn refused(text: &mut TextWriter<'_>, collector: &Collector) {
     text.family(name, MetricType::Counter, "Samples refused, by reason.");
     for (reason, count) in status::refused(collector) {
         text.sample(name, [("reason", reason)], count as f64);
+    }
+}
+
+/// How many targets there are, and how many of them the last scrape of each reached.
+fn targets(text: &mut TextWriter<'_>, collecting: &[&SourceStatus]) {
+    let name = "tidegate_source_targets";
+    text.family(name, MetricType::Gauge, "Targets that are collected.");
+    for source in collecting {
+        let labels = [("source", &*source.name)];
+        text.sample(name, labels, source.targets.len() as f64);
+    }
+    let name = "tidegate_source_targets_up";
+    text.family(
+        name,
+        MetricType::Gauge,
+        "Those of them whose last scrape succeeded.",
+    );
+    for source in collecting {
+        let labels = [("source", &*source.name)];
+        text.sample(name, labels, source.targets_up() as f64);
     }
 }
 
@@ -264,6 +289,18 @@ fn plain(text: &mut TextWriter<'_>, collector: &Collector) {
             Gauge,
             "What the samples kept weigh.",
             stats.series_bytes as f64,
+        ),
+        (
+            "tidegate_scrapes_total",
+            Counter,
+            "Scrapes of targets that are collected.",
+            stats.scrapes as f64,
+        ),
+        (
+            "tidegate_scrapes_failed_total",
+            Counter,
+            "Those that failed.",
+            stats.scrapes_failed as f64,
         ),
         (
             "tidegate_samples_accepted_total",

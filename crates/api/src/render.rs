@@ -16,7 +16,7 @@ use tidegate_wire::{QueryResponse, encode_query_response};
 
 use crate::tag::entity_tag;
 use crate::window::FUNCTION;
-use crate::{HttpResponse, Reuse, error};
+use crate::{HttpResponse, Reuse, error, status};
 
 /// How the encoder begins every answer.
 const ENVELOPE_START: &[u8] = b"{\"status\":\"success\",";
@@ -330,6 +330,10 @@ pub(crate) fn explanation(key: &str, explanation: &Explanation) -> HttpResponse 
                 }
             });
         }
+        if let Some(collected) = &explanation.collected {
+            json.key("collected")
+                .object(|json| status::target(json, collected));
+        }
         if let Some(breaker) = &explanation.breaker {
             json.key("breaker").string(breaker.as_str());
         }
@@ -344,7 +348,7 @@ pub(crate) fn invalidated(forgotten: usize) -> HttpResponse {
     })
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

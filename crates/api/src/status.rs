@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
-use tidegate_core::{Collector, SourceHealth, SourceStatus};
+use tidegate_core::{Collector, SourceHealth, SourceStatus, TargetStatus};
 use tidegate_wire::json::Writer;
 
+use crate::render::millis;
 use crate::{HttpResponse, held};
 
 /// The oldest Prometheus whose API is served here whole. Grafana takes the version for that of a
@@ -68,6 +69,39 @@ fn source(json: &mut Writer<'_>, status: &SourceStatus) {
     json.key("in_flight").count(status.in_flight);
     json.key("queued").count(status.queued);
     json.key("templates").count(status.templates);
+    if !status.collect_interval.is_zero() {
+        json.key("collecting").object(|json| {
+            json.key("interval_ms")
+                .integer(millis(status.collect_interval));
+            json.key("targets").count(status.targets.len());
+            json.key("up").count(status.targets_up());
+        });
+    }
+}
+
+/// How a target fares, and how it is collected if it is.
+pub(crate) fn target(json: &mut Writer<'_>, status: &TargetStatus) {
+    json.key("target").string(&status.name);
+    json.key("health").string(status.health.as_str());
+    json.key("breaker").string(status.breaker.as_str());
+    json.key("failures_in_a_row")
+        .integer(status.failures_in_a_row);
+    if let Some(next_in) = status.next_in {
+        json.key("next_in_ms").integer(millis(next_in));
+    }
+    if let Some(last) = &status.last_scrape {
+        json.key("last_scrape").object(|json| {
+            json.key("at_ms").integer(last.at.0);
+            json.key("took_ms").integer(millis(last.took));
+            json.key("up").bool(last.succeeded);
+            json.key("samples").count(last.samples);
+            json.key("refused").count(last.refused);
+            json.key("series_added").count(last.series_added);
+            if let Some(error) = &last.error {
+                json.key("error").string(error);
+            }
+        });
+    }
 }
 
 /// `/stats`: every counter and gauge, and what is recorded.
@@ -108,6 +142,20 @@ pub(crate) fn stats(collector: &Collector) -> HttpResponse {
             json.key("refusals").count(stats.refusals);
             json.key("tracked").count(stats.tracked);
         });
+        json.key("scrapes").object(|json| {
+            json.key("ended").integer(stats.scrapes);
+            json.key("failed").integer(stats.scrapes_failed);
+            json.key("sources").object(|json| {
+                let sources = collector.sources();
+                for source in sources.iter().filter(|source| !source.targets.is_empty()) {
+                    json.key(&source.name).array(|json| {
+                        for status in &source.targets {
+                            json.object(|json| target(json, status));
+                        }
+                    });
+                }
+            });
+        });
         json.key("local").object(|json| local(json, collector));
         json.key("clock_clamped").integer(stats.clock_clamped);
     })
@@ -137,9 +185,12 @@ fn local(json: &mut Writer<'_>, collector: &Collector) {
 pub(crate) fn refused(collector: &Collector) -> impl Iterator<Item = (&'static str, u64)> {
     let by_store = collector.series().refused();
     let before = collector.stats().samples_refused;
-    let before = before.saturating_sub(by_store.total());
+    let unfit = collector.stats().samples_unfit;
+    let before = before
+        .saturating_sub(by_store.total())
+        .saturating_sub(unfit);
     let by_reason = by_store.by_reason().into_iter();
-    by_reason.chain([("too-far-ahead", before)])
+    by_reason.chain([("too-far-ahead", before), ("unfit", unfit)])
 }
 
 /// `/v1/templates`: every source's catalog.

@@ -21,6 +21,14 @@ export interface SourceOptions {
    * fetched, at most 10 at once, and each series gets its target's name as label `target`.
    */
   targets?: Record<string, string>;
+  /**
+   * With `targets`: how often each one's samples are added to the series of the source `local`, with the labels `job`
+   * (the source's name) and `instance` (the target's), beside `up` and `scrape_duration_seconds`; 0 never does, else
+   * 100 or more. Default 0.
+   */
+  collectIntervalMs?: number;
+  /** Whether labels `job` and `instance` of a text stay there; else they become `exported_job` and `exported_instance`. Default false. */
+  honorLabels?: boolean;
   /** How long an answer counts as a hit. Default 30,000. */
   ttlMs?: number;
   /** Up to where the ttl widens while values stand still. Default: it stays as it is. */

@@ -5,7 +5,7 @@ import init, { Core, perSecond as rates } from "./tidegate.js";
 const EVERY_MS_DEFAULT = 15_000;
 
 const SOURCE_OPTIONS = [
-  "url", "targets", "ttlMs", "ttlMaxMs", "refusalTtlMs", "timeoutMs", "freshBelowMs", "warnPastMs",
+  "url", "targets", "collectIntervalMs", "honorLabels", "ttlMs", "ttlMaxMs", "refusalTtlMs", "timeoutMs", "freshBelowMs", "warnPastMs",
   "unavailablePastMs", "probeIntervalMs", "fetchIntervalMs", "idleAfterMs", "instantStepMs", "align", "retriesMax", "retryBackoffMs",
   "retryBackoffMaxMs", "breakerFailuresMax", "breakerOpenMs", "breakerOpenMaxMs",
 ];

@@ -30,6 +30,8 @@ pub(crate) struct SourceOptions {
     url: Option<String>,
     /// Names and addresses, in order.
     targets: Option<Vec<(String, String)>>,
+    collect_interval_ms: Option<f64>,
+    honor_labels: Option<bool>,
     ttl_ms: Option<f64>,
     ttl_max_ms: Option<f64>,
     refusal_ttl_ms: Option<f64>,
@@ -185,6 +187,12 @@ impl SourceOptions {
         Ok(SourceConfig {
             kind,
             targets,
+            collect_interval: duration(
+                "collectIntervalMs",
+                self.collect_interval_ms,
+                base.collect_interval,
+            )?,
+            honor_labels: self.honor_labels.unwrap_or(base.honor_labels),
             ttl: duration("ttlMs", self.ttl_ms, base.ttl)?,
             ttl_max: optional("ttlMaxMs", self.ttl_max_ms)?,
             refusal_ttl: duration("refusalTtlMs", self.refusal_ttl_ms, base.refusal_ttl)?,
@@ -551,6 +559,16 @@ mod tests {
         let source_config = &config.unwrap().sources[0];
         assert_eq!(source_config.kind, SourceKind::Scrape);
         assert_eq!(source_config.targets, ["a"]);
+        assert!(source_config.collect_interval.is_zero() && !source_config.honor_labels);
+        let collected = SourceOptions {
+            targets: targets(),
+            collect_interval_ms: Some(15_000.0),
+            honor_labels: Some(true),
+            ..SourceOptions::default()
+        };
+        let collected = &create(collected, None).unwrap().sources[0];
+        assert_eq!(collected.collect_interval, Duration::from_secs(15));
+        assert!(collected.honor_labels);
         let both = SourceOptions {
             targets: targets(),
             ..source()

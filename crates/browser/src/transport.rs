@@ -25,7 +25,7 @@ extern "C" {
 /// What the HTTP API of a source answers in.
 const ACCEPT_API: &str = "application/json";
 
-/// What a target's text is read as; others, such as OpenMetrics, it is not to choose.
+/// What a target is asked for. One that speaks OpenMetrics whatever it is asked for is read as that.
 const ACCEPT_TEXT: &str = "text/plain;version=0.0.4";
 
 /// Fetches from a fixed set of sources and targets.
@@ -60,8 +60,12 @@ impl Transport for FetchTransport {
         // A page sees this header of another origin only if that says so.
         let retry_after = response.headers().get("retry-after");
         let retry_after = retry_after.and_then(|header| parse_retry_after(&header, now.wall));
+        let content_type = response.headers().get("content-type");
         let body = read(&response).await?;
-        Ok(Response::new(status, body).with_retry_after(retry_after))
+        Ok(Response {
+            content_type: content_type.filter(|_| fetch.target.is_some()),
+            ..Response::new(status, body).with_retry_after(retry_after)
+        })
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod catalog;
+mod collecting;
 mod explain;
 mod fetching;
 mod gathering;
@@ -87,7 +88,8 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// A collector with this configuration. Sources with a probe interval are probed at once.
+    /// A collector with this configuration. Sources with a probe interval are probed at once,
+    /// targets that are collected within their interval.
     ///
     /// # Errors
     /// What is wrong with the configuration.
@@ -191,7 +193,7 @@ impl Collector {
         let mut notices = Vec::new();
         let recorded = self.local.record(record, now.wall, &mut notices);
         let source = self.sources[at].name.clone();
-        self.tell(&source, notices);
+        self.tell(&source, None, notices);
         self.stats.samples_accepted += recorded.accepted as u64;
         self.stats.samples_refused += recorded.refused.len() as u64;
         self.sources[at].standing_mut(None).heard(now);
@@ -215,6 +217,7 @@ impl Collector {
                 Timer::Ask(id) => self.ask_timed_out(id, now),
                 Timer::Retry(id) => self.requeue(id),
                 Timer::Refresh(id) => self.refresh(id, now),
+                Timer::Collect(source) => self.collect(source, now),
                 Timer::Probe(source) => self.probe(source, now),
                 Timer::Cleanup => self.clean_up(now),
             }
@@ -231,7 +234,7 @@ impl Collector {
         self.refusals.cleanup(now.mono);
         let notices = self.local.cleanup(now.wall);
         let local = self.local_name.clone();
-        self.tell(&local, notices);
+        self.tell(&local, None, notices);
         let due = now.mono + self.cleanup_interval.max(INTERVAL_MIN);
         self.timers.set(due, Timer::Cleanup);
     }
@@ -281,6 +284,8 @@ impl Collector {
             in_flight: 0,
             queued: 0,
             templates: 0,
+            collect_interval: Duration::ZERO,
+            targets: Vec::new(),
         };
         let configured = self.configured().map(|source| source.status(self.latest));
         configured.chain([local]).collect()
@@ -309,6 +314,11 @@ impl Collector {
         } else {
             Err(self.unknown_source(name))
         }
+    }
+
+    /// How many samples a batch that is recorded may have.
+    pub const fn samples_per_record_max(&self) -> usize {
+        self.limits.samples_per_record_max
     }
 
     /// Tidegate's own series.

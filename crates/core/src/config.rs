@@ -6,6 +6,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use tidegate_series::LABEL_VALUE_BYTES_MAX;
+
 use crate::pack::packs;
 use crate::{
     BreakerConfig, OwnerError, OwnerMap, PackConfig, RetryBudgetConfig, RetryConfig, Thresholds,
@@ -19,6 +21,9 @@ pub use local::{LocalConfig, MetricConfig};
 
 /// Targets of one scrape source: each is fetched for one ask, so more belong to a Prometheus.
 const TARGETS_MAX: usize = 1_000;
+
+/// The shortest interval at which targets are collected: what is shorter measures the measuring.
+const COLLECT_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// Packs beside the shipped ones: more than purposes that one Tidegate serves.
 const PACKS_MAX: usize = 64;
@@ -85,6 +90,7 @@ impl Config {
             if source.kind == SourceKind::Scrape {
                 check_targets(source)?;
             }
+            check_collecting(source)?;
             if source.timeout.is_zero() {
                 return Err(ConfigError::ZeroTimeout {
                     source: source.name.clone(),
@@ -154,6 +160,29 @@ fn check_targets(source: &SourceConfig) -> Result<(), ConfigError> {
     }
 }
 
+/// Targets are collected of kind scrape only, and not without end.
+fn check_collecting(source: &SourceConfig) -> Result<(), ConfigError> {
+    let interval = source.collect_interval;
+    if interval.is_zero() {
+        return Ok(());
+    }
+    if source.kind != SourceKind::Scrape || interval < COLLECT_INTERVAL_MIN {
+        return Err(ConfigError::CollectInterval {
+            source: source.name.clone(),
+            interval,
+        });
+    }
+    // Their names become values of a label.
+    let is_value = |target: &&String| (1..=LABEL_VALUE_BYTES_MAX).contains(&target.len());
+    match source.targets.iter().find(|target| !is_value(target)) {
+        None => Ok(()),
+        Some(target) => Err(ConfigError::TargetName {
+            source: source.name.clone(),
+            bytes: target.len(),
+        }),
+    }
+}
+
 /// Names of sources and templates stand in URLs, keys and log lines, so they are kept plain.
 pub(crate) fn is_name(name: &str) -> bool {
     const NAME_BYTES_MAX: usize = 128;
@@ -208,6 +237,14 @@ pub struct SourceConfig {
     pub probe_interval: Duration,
     /// For kind scrape, the names of its targets; only the driver knows their addresses.
     pub targets: Vec<String>,
+    /// For kind scrape, how often each target's samples are added to Tidegate's own series, where
+    /// they have the labels `job`, the source's name, and `instance`, the target's: zero never
+    /// does, else 100 ms or more; it bounds the timeout. Targets are fetched each at its own
+    /// moment of the interval.
+    pub collect_interval: Duration,
+    /// For kind scrape, whether labels `job` and `instance` of a text stay as they are in
+    /// Tidegate's own series; else they are renamed to `exported_job` and `exported_instance`.
+    pub honor_labels: bool,
     /// How long a refusal (a wrong query, an execution error) is remembered: 5 s, so that a
     /// mended rule or a new recording is seen soon; zero remembers none.
     pub refusal_ttl: Duration,
@@ -247,6 +284,8 @@ impl SourceConfig {
             thresholds: Thresholds::default(),
             probe_interval: Duration::from_secs(30),
             targets: vec![],
+            collect_interval: Duration::ZERO,
+            honor_labels: false,
             refusal_ttl: Duration::from_secs(5),
             fetch_interval: Duration::from_secs(30),
             idle_after: Duration::from_secs(300),
@@ -574,6 +613,41 @@ mod tests {
         };
         let said = config.check().unwrap_err().to_string();
         assert!(said.starts_with("owners: names of workloads"), "{said}");
+    }
+
+    #[test]
+    fn only_targets_are_collected_and_not_without_end() {
+        let scrape = || SourceConfig {
+            collect_interval: Duration::from_millis(100),
+            ..SourceConfig::scrape("s", vec!["a".into()])
+        };
+        let check = |source| Config::with_sources(vec![source]).check();
+        assert_eq!(check(scrape()), Ok(()));
+        let hasty = SourceConfig {
+            collect_interval: Duration::from_millis(99),
+            ..scrape()
+        };
+        let said = check(hasty).unwrap_err().to_string();
+        assert!(
+            said.contains("every 99ms") && said.contains("every 100ms or more"),
+            "{said}"
+        );
+        let push = SourceConfig {
+            kind: SourceKind::Push,
+            ..scrape()
+        };
+        assert!(matches!(
+            check(push),
+            Err(ConfigError::CollectInterval { .. })
+        ));
+        for bytes in [0, 2_049] {
+            let named = SourceConfig {
+                targets: vec!["a".repeat(bytes)],
+                ..scrape()
+            };
+            let source = "s".into();
+            assert_eq!(check(named), Err(ConfigError::TargetName { source, bytes }));
+        }
     }
 
     #[test]

@@ -89,15 +89,19 @@ pub struct Response {
     /// How long the source asked to be left alone, from now on; see
     /// [`parse_retry_after`](crate::parse_retry_after).
     pub retry_after: Option<Duration>,
+    /// The `Content-Type` of a target's text, by which its format is told; of other responses it
+    /// need not be said.
+    pub content_type: Option<String>,
 }
 
 impl Response {
-    /// A response with this status and body, and no `Retry-After`.
+    /// A response with this status and body, and no headers.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
             body: body.into(),
             retry_after: None,
+            content_type: None,
         }
     }
 
@@ -105,6 +109,14 @@ impl Response {
     pub fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
         Self {
             retry_after,
+            ..self
+        }
+    }
+
+    /// The same response with this `Content-Type`.
+    pub fn with_content_type(self, content_type: impl Into<String>) -> Self {
+        Self {
+            content_type: Some(content_type.into()),
             ..self
         }
     }

@@ -61,7 +61,8 @@ pub(crate) enum Purpose {
         question: Arc<Question>,
         /// In order of arrival; the first one caused the flight unless a refresh did.
         askers: Vec<Asker>,
-        /// Whether it was begun for the cache's sake, so that it goes on without askers.
+        /// Whether it is for the sake of the cache or of Tidegate's own series too, so that it goes
+        /// on without askers.
         refresh: bool,
         /// Whether its answer may be kept; not where the question changed meanwhile.
         keep: bool,
@@ -354,12 +355,12 @@ impl Flights {
         }
     }
 
-    /// Nobody but its askers wants this flight any more: it ends when the last of them leaves.
-    pub(crate) fn refreshes_no_more(&mut self, id: FlightId) {
+    /// Says whether a flight goes on without askers; else it ends when the last of them leaves.
+    pub(crate) fn set_refresh(&mut self, id: FlightId, goes_on: bool) {
         if let Some(Purpose::Answer { refresh, .. }) =
             self.flights.get_mut(&id).map(|flight| &mut flight.purpose)
         {
-            *refresh = false;
+            *refresh = goes_on;
         }
     }
 

@@ -50,6 +50,7 @@ mod answer;
 mod ask;
 mod breaker;
 mod cache;
+mod collecting;
 mod collector;
 mod config;
 mod error;
@@ -85,6 +86,7 @@ pub use aggregation::{Aggregation, AggregationError};
 pub use answer::{Answer, Payload, Provenance, Reuse};
 pub use ask::{Ask, AskId, Lookup, Priority, Query};
 pub use breaker::{Admission, Breaker, BreakerConfig, BreakerState};
+pub use collecting::LastScrape;
 pub use collector::{Collector, Covered, Explanation, Handle, Hit, InFlight, Kept, Tracking};
 pub use config::{
     CacheConfig, Config, ConfigError, Limits, LocalConfig, MetricConfig, ParamConfig, ParamType,
@@ -94,6 +96,7 @@ pub use error::QueryError;
 pub use fetch::{Fetch, FetchError, FetchId, FetchRequest, Method, Response, is_reading_path};
 pub use freshness::{Freshness, Thresholds};
 pub use invalidation::{CatalogError, Invalidation};
+pub use local::family_of;
 pub use output::{Deadline, Event, Forget, Level, Output, Reply, Wake};
 pub use pack::{
     Allocation, CollectPlan, CollectedMetrics, CollectedRows, Combined, Field, FieldConfig,
@@ -108,7 +111,7 @@ pub use retry::{Failure, Retry, RetryConfig};
 pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};
 pub use retry_budget::{RetryBudget, RetryBudgetConfig};
 pub use scrape_clock::ScrapeClock;
-pub use source::{SourceHealth, SourceStatus};
+pub use source::{SourceHealth, SourceStatus, TargetStatus};
 pub use stats::{AGE_BUCKETS_S, Stats};
 pub use template::{BindError, Template, TemplateError};
 pub use tidegate_series::{Family, Sample};

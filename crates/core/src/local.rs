@@ -3,6 +3,7 @@
 
 mod list;
 mod refusing;
+mod scraped;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -20,6 +21,9 @@ use crate::record::{Record, Recorded, Refusal};
 use crate::{ConfigError, LocalConfig, QueryError, Range, UnixMillis};
 
 use self::refusing::Refusing;
+
+pub use scraped::family_of;
+pub(crate) use scraped::{Instance, Scrape};
 
 /// Samples in one answer: a million is some 30 MB of JSON, more than any reader draws.
 const SAMPLES_PER_ANSWER_MAX: usize = 1_000_000;

@@ -61,6 +61,8 @@ pub enum Wake {
     Retry,
     /// A key that is read is due for a fetch in the background.
     Refresh,
+    /// A target is due to be collected.
+    Collect,
     /// A source has been silent for a while and is asked whether it is there.
     Probe,
     /// What nobody can use any more is dropped.
@@ -75,6 +77,7 @@ impl Wake {
             Self::AskTimeout => "ask-timeout",
             Self::Retry => "retry",
             Self::Refresh => "refresh",
+            Self::Collect => "collect",
             Self::Probe => "probe",
             Self::Cleanup => "cleanup",
         }
@@ -119,6 +122,7 @@ mod tests {
             Wake::AskTimeout,
             Wake::Retry,
             Wake::Refresh,
+            Wake::Collect,
             Wake::Probe,
             Wake::Cleanup,
         ];

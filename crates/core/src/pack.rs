@@ -22,8 +22,8 @@ mod record;
 mod testing;
 
 pub use collected::{CollectPlan, CollectedMetrics, CollectedRows, WindowError};
-pub(crate) use combine::documents;
 pub use combine::{Combined, SOURCE_LABEL, combine, combine_as};
+pub(crate) use combine::{documents, set_label};
 pub use config::{FieldConfig, PackConfig, PackError, RecordConfig};
 pub use field::{Field, MissingReason};
 pub use functions::FunctionMetrics;

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use tidegate_series::{AppendError, DescribeError, Family, Sample};
+use tidegate_series::{AppendError, DescribeError, Family, LabelsError, Sample};
 
 /// A batch pushed by a source.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +34,15 @@ pub struct Recorded {
 pub enum Refusal {
     /// It does not fit its series, or there is no room for its series.
     Append(AppendError),
+    /// Its labels are none that a series here may have.
+    Labels(LabelsError),
+    /// Its series is one that tells of the scrape itself.
+    Reserved,
+    /// One of the same labels and time stands before it in the same text.
+    Repeated {
+        /// Its line, from 1.
+        line: usize,
+    },
     /// It claims a time that has not come yet.
     TooFarAhead {
         /// The time it claims, in milliseconds since 1970 UTC.
@@ -48,15 +57,34 @@ impl Refusal {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Append(error) => error.reason(),
+            Self::Labels(_) => "labels",
+            Self::Reserved => "reserved",
+            Self::Repeated { .. } => "repeated",
             Self::TooFarAhead { .. } => "too-far-ahead",
         }
+    }
+
+    /// Whether there was no room for it, so that it may be taken once others have left.
+    pub const fn is_full(&self) -> bool {
+        matches!(
+            self,
+            Self::Append(
+                AppendError::SeriesLimit { .. }
+                    | AppendError::SeriesPerMetricLimit { .. }
+                    | AppendError::ValuesPerLabelLimit { .. }
+                    | AppendError::SampleLimit { .. }
+                    | AppendError::ByteLimit { .. }
+            )
+        )
     }
 
     /// The label that is to blame, where one is.
     pub fn label(&self) -> Option<&str> {
         match self {
             Self::Append(error) => error.label(),
-            Self::TooFarAhead { .. } => None,
+            Self::Labels(_) | Self::Reserved | Self::Repeated { .. } | Self::TooFarAhead { .. } => {
+                None
+            }
         }
     }
 
@@ -77,6 +105,11 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Append(error) => error.fmt(f),
+            Self::Labels(error) => error.fmt(f),
+            Self::Reserved => write!(f, "this series tells of the scrape itself"),
+            Self::Repeated { line } => {
+                write!(f, "line {line} repeats the labels and time of one before")
+            }
             Self::TooFarAhead {
                 timestamp_ms,
                 latest_ms,

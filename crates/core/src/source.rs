@@ -5,7 +5,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
+use crate::collecting::{Collecting, LastScrape};
 use crate::config::is_name;
 use crate::queue::Queue;
 use crate::standing::Standing;
@@ -82,6 +84,38 @@ pub struct SourceStatus {
     pub queued: usize,
     /// How many templates its catalog has.
     pub templates: usize,
+    /// Of kind scrape, how often its targets are collected; zero where they are only asked.
+    pub collect_interval: Duration,
+    /// Of kind scrape, its targets, by name.
+    pub targets: Vec<TargetStatus>,
+}
+
+impl SourceStatus {
+    /// How many of its targets are collected and succeeded the last time.
+    pub fn targets_up(&self) -> usize {
+        let up = |target: &&TargetStatus| {
+            let last = target.last_scrape.as_ref();
+            last.is_some_and(|last| last.succeeded)
+        };
+        self.targets.iter().filter(up).count()
+    }
+}
+
+/// What is known about a target of a source of kind scrape now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it answers.
+    pub health: SourceHealth,
+    /// Whether it is left alone for its failures.
+    pub breaker: BreakerState,
+    /// Failures since the last success.
+    pub failures_in_a_row: u64,
+    /// Until it is collected next; `None` where it is not.
+    pub next_in: Option<Duration>,
+    /// What became of its last scrape; `None` where it was not collected yet.
+    pub last_scrape: Option<LastScrape>,
 }
 
 /// A source as the collector keeps it.
@@ -97,6 +131,8 @@ pub(crate) struct Source {
     own: Standing,
     /// How each target has fared.
     targets: BTreeMap<String, Standing>,
+    /// Of kind scrape, what becomes of its targets' samples.
+    pub(crate) collecting: Collecting,
     pub(crate) budget: RetryBudget,
     /// Whether it was dropped by a reload; its place is free.
     pub(crate) removed: bool,
@@ -111,6 +147,7 @@ impl Source {
             in_flight: 0,
             own: Standing::new(settings.breaker),
             targets: BTreeMap::new(),
+            collecting: Collecting::default(),
             budget: RetryBudget::new(settings.retry_budget),
             removed: false,
             settings,
@@ -156,6 +193,24 @@ impl Source {
     pub(crate) fn standing_mut(&mut self, target: Option<&str>) -> &mut Standing {
         let target = target.and_then(|target| self.targets.get_mut(target));
         target.unwrap_or(&mut self.own)
+    }
+
+    /// Whether its targets' samples become series of Tidegate's own.
+    pub(crate) const fn collects(&self) -> bool {
+        !self.settings.collect_interval.is_zero()
+    }
+
+    /// Whether what is read is fetched in the background; what is collected is fetched anyway.
+    pub(crate) const fn keeps_warm(&self) -> bool {
+        !self.settings.fetch_interval.is_zero() && !self.collects()
+    }
+
+    /// How long a fetch may take: where targets are collected, no longer than until the next.
+    pub(crate) fn timeout(&self) -> Duration {
+        match self.collects() {
+            true => self.settings.timeout.min(self.settings.collect_interval),
+            false => self.settings.timeout,
+        }
     }
 
     /// How many fetches may be under way to it.
@@ -206,6 +261,25 @@ impl Source {
             in_flight: self.in_flight,
             queued: self.queue.len(),
             templates: self.templates.len(),
+            collect_interval: self.settings.collect_interval,
+            targets: self
+                .targets
+                .keys()
+                .map(|target| self.target_status(target, now))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn target_status(&self, target: &str, now: Instant) -> TargetStatus {
+        let of = self.standing(Some(target));
+        let collected = self.collecting.target(target);
+        TargetStatus {
+            name: target.into(),
+            health: of.health(),
+            breaker: of.breaker.state(now),
+            failures_in_a_row: of.failures_in_a_row,
+            next_in: collected.map(|collected| collected.due.since(now)),
+            last_scrape: collected.and_then(|collected| collected.last.clone()),
         }
     }
 }

@@ -49,10 +49,17 @@ pub struct Stats {
     pub evictions: u64,
     /// Extents of ranges dropped to stay within their half of the cache's bytes.
     pub extent_evictions: u64,
-    /// Samples recorded.
+    /// Scrapes of targets that are collected.
+    pub scrapes: u64,
+    /// Those that failed.
+    pub scrapes_failed: u64,
+    /// Samples recorded, those of scrapes among them.
     pub samples_accepted: u64,
     /// Samples refused.
     pub samples_refused: u64,
+    /// Those of them that a scrape repeats, whose labels no series may have, or whose series tells
+    /// of the scrape itself.
+    pub samples_unfit: u64,
     /// Answers kept now.
     pub cache_entries: usize,
     /// What they weigh now, in bytes.

@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Retry(FlightId),
     /// A key that is read is due for a fetch in the background.
     Refresh(TrackId),
+    /// Some target of the source at this place is due to be collected.
+    Collect(usize),
     /// The source at this place is due for a probe.
     Probe(usize),
     /// Cache and series are due for a cleanup.
@@ -38,9 +40,10 @@ impl Timers {
         self.due.remove(&(at, timer));
     }
 
-    /// Clears the probe of the source at this place, whenever it is due.
-    pub(crate) fn clear_probe(&mut self, source: usize) {
-        self.due.retain(|(_, timer)| *timer != Timer::Probe(source));
+    /// Clears what is due for the source at this place, whenever that is.
+    pub(crate) fn clear_source(&mut self, source: usize) {
+        let of_source = [Timer::Probe(source), Timer::Collect(source)];
+        self.due.retain(|(_, timer)| !of_source.contains(timer));
     }
 
     /// Takes out the soonest timer whose instant has come.
@@ -57,6 +60,7 @@ impl Timers {
             Timer::Retry(_) => Wake::Retry,
             Timer::Refresh(_) => Wake::Refresh,
             Timer::Ask(_) => Wake::AskTimeout,
+            Timer::Collect(_) => Wake::Collect,
             Timer::Probe(_) => Wake::Probe,
             Timer::Cleanup => Wake::Cleanup,
         };

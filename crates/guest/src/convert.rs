@@ -129,6 +129,8 @@ fn source(source: wit::SourceConfig) -> SourceConfig {
         thresholds: thresholds(source.thresholds),
         probe_interval: Duration::from_millis(source.probe_interval_ms),
         targets: source.targets,
+        collect_interval: Duration::from_millis(source.collect_interval_ms),
+        honor_labels: source.honor_labels,
         refusal_ttl: Duration::from_millis(source.refusal_ttl_ms),
         fetch_interval: Duration::from_millis(source.fetch_interval_ms),
         idle_after: Duration::from_millis(source.idle_after_ms),
@@ -281,6 +283,7 @@ pub(crate) fn response<C>(
         status: response.status,
         body: response.body,
         retry_after: response.retry_after_ms.map(Duration::from_millis),
+        content_type: response.content_type,
     });
     Input::Response(FetchId(id), result.map_err(fetch_error))
 }

@@ -135,6 +135,8 @@ mod tests {
             },
             probe_interval_ms: 0,
             targets: Vec::new(),
+            collect_interval_ms: 0,
+            honor_labels: false,
             refusal_ttl_ms: 5_000,
             fetch_interval_ms: 30_000,
             idle_after_ms: 300_000,
@@ -285,6 +287,7 @@ mod tests {
             status: 200,
             body: UP.to_vec(),
             retry_after_ms: None,
+            content_type: None,
         };
         In::Response((id, Ok(response)))
     }
@@ -462,6 +465,7 @@ mod tests {
             status: 200,
             body: body.to_vec(),
             retry_after_ms: None,
+            content_type: None,
         });
         let outputs = instance.step(NOW, vec![In::Response((fetch.id, response))]);
         let reply = http(&outputs, 1);

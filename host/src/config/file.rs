@@ -448,7 +448,16 @@ mod tests {
             "{base}targets = [{{ name = \"a\", url = \"http://u:secret@a/metrics?x=1\" }}, {{ name = \"b\", url = \"http://b\" }}]\n"
         );
         let config = parse(&two, "f").unwrap();
-        assert_eq!(config.sources[0].config.targets, ["a", "b"]);
+        let source = &config.sources[0].config;
+        assert_eq!(source.targets, ["a", "b"]);
+        assert!(source.collect_interval.is_zero() && !source.honor_labels);
+        let collected = parse(
+            &format!("{two}collect_interval = \"15s\"\nhonor_labels = true\n"),
+            "f",
+        );
+        let collected = &collected.unwrap().sources[0].config;
+        assert_eq!(collected.collect_interval.as_secs(), 15);
+        assert!(collected.honor_labels);
         let addresses = config.addresses();
         assert!(addresses.find("pods", Some("a")).is_some());
         assert!(addresses.find("pods", None).is_none());

@@ -22,6 +22,8 @@ pub(super) struct Source {
     pub(super) name: Spanned<String>,
     url: Option<Spanned<String>>,
     targets: Option<Spanned<Vec<Target>>>,
+    collect_interval: Option<Span>,
+    honor_labels: Option<bool>,
     #[serde(default)]
     kind: Kind,
     ttl: Option<Span>,
@@ -116,6 +118,8 @@ impl Source {
             },
             probe_interval: or(self.probe_interval, defaults.probe_interval),
             targets: targets.iter().map(|(name, _)| name.clone()).collect(),
+            collect_interval: or(self.collect_interval, defaults.collect_interval),
+            honor_labels: self.honor_labels.unwrap_or(defaults.honor_labels),
             ..defaults
         };
         self.refresh.apply(&mut config);

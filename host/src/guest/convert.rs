@@ -30,6 +30,7 @@ const WAKES: &[Wake] = &[
     Wake::AskTimeout,
     Wake::Retry,
     Wake::Refresh,
+    Wake::Collect,
     Wake::Probe,
     Wake::Cleanup,
 ];
@@ -101,6 +102,7 @@ fn fetch_response(response: Response) -> wit::FetchResponse {
         status: response.status,
         body: response.body,
         retry_after_ms: response.retry_after.map(ms),
+        content_type: response.content_type,
     }
 }
 

@@ -251,11 +251,21 @@ fn respond(mut words: Cursor<'_>, below: &[&str]) -> Result<Act, (usize, String)
             (Some(length), rest)
         }
     };
+    let (content_type, first) = match first.strip_prefix("type=") {
+        None => (None, first),
+        Some(rest) => {
+            let (media, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            (Some(media.to_owned()), rest)
+        }
+    };
     let mut bytes = body(first).map_err(|message| (0, message))?;
     for (index, line) in below.iter().enumerate() {
         bytes.extend(body(line.trim_start()).map_err(|message| (index + 1, message))?);
     }
-    let response = Response::new(status, bytes).with_retry_after(retry_after);
+    let response = Response {
+        content_type,
+        ..Response::new(status, bytes).with_retry_after(retry_after)
+    };
     Ok(Act::Respond(fetch, Ok(response)))
 }
 

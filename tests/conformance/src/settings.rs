@@ -85,6 +85,7 @@ fn limit(config: &mut Config, mut words: Cursor<'_>) -> Result<(), String> {
                 "queue_per_source_max" => &mut limits.queue_per_source_max,
                 "askers_per_fetch_max" => &mut limits.askers_per_fetch_max,
                 "samples_per_record_max" => &mut limits.samples_per_record_max,
+                "series_max" => &mut config.local.series_max,
                 _ => return Err(format!("no limit is called {name:?}")),
             };
             *count = words.number(name)?;
@@ -162,6 +163,7 @@ fn source(mut words: Cursor<'_>) -> Result<SourceConfig, String> {
     while let Some(option) = words.maybe_word() {
         match option.split_once('=') {
             None if option == "align" => source.align = true,
+            None if option == "honor_labels" => source.honor_labels = true,
             None => return Err(format!("{option:?} is not NAME=VALUE")),
             Some((name, value)) => source_option(&mut source, name, value)?,
         }
@@ -196,6 +198,7 @@ fn source_option(source: &mut SourceConfig, name: &str, value: &str) -> Result<(
         "fetch_interval" => &mut source.fetch_interval,
         "idle_after" => &mut source.idle_after,
         "instant_step" => &mut source.instant_step,
+        "collect" => &mut source.collect_interval,
         "backoff" => &mut source.retry.backoff,
         "backoff_max" => &mut source.retry.backoff_max,
         "open" => &mut source.breaker.open,
@@ -324,7 +327,7 @@ mod tests {
             "  limit queue_per_source_max 9",
             "  limit settle 1m",
             "  source p prometheus retries=1 backoff=2s backoff_max=3s budget=4 ratio=5 breaker=6 open=7s open_max=8s refusal_ttl=9s fetch_interval=10s idle_after=11s instant_step=13s ttl_max=12s align",
-            "  source s scrape targets=a:1,b:2 breaker=off fresh=1s",
+            "  source s scrape targets=a:1,b:2 breaker=off fresh=1s collect=14s honor_labels",
             "  template p t fresh=1s by=label: sum by ({{.by}}) (up)",
             "  pack p node",
         ])
@@ -348,6 +351,8 @@ mod tests {
         assert_eq!(rest.len(), packs::node().queries.len());
         assert_eq!(s.targets, ["a:1", "b:2"]);
         assert_eq!(s.breaker.failures_max, 0);
+        assert_eq!(s.collect_interval, Duration::from_secs(14));
+        assert!(s.honor_labels && !p.honor_labels);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Scrape sources with targets that live, die, waver and hang: few fetches at once, and no dead
-//! target hides a living one.
+//! target hides a living one. Where they are collected, each is scraped once an interval, whoever asks
+//! meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tidegate_core::{
     Instant, Lookup, Now, Output, Provenance, QueryError, Random, Response, SourceConfig,
     SourceHealth, UnixMillis,
 };
+use tidegate_series::Labels;
 use tidegate_sim::profile::{chance, pick};
 use tidegate_wire::Data;
 
@@ -32,6 +34,8 @@ struct World {
     collector: Collector,
     random: Random,
     targets: BTreeMap<String, Target>,
+    /// How often they are collected; 0 for never.
+    interval_ms: u64,
     ms: u64,
     /// What is under way, and when it is answered, if ever.
     fetches: BTreeMap<FetchId, (String, Option<u64>)>,
@@ -70,6 +74,8 @@ impl World {
             ..SourceConfig::scrape("pods", targets.keys().cloned().collect())
         };
         source.retry.retries_max = pick(&[0, 0, 2], r) as u32;
+        let interval_ms = pick(&[0, 3_000, 15_000], r);
+        source.collect_interval = Duration::from_millis(interval_ms);
         let config = Config {
             seed,
             ..Config::with_sources(vec![source])
@@ -78,6 +84,7 @@ impl World {
             collector: Collector::new(config, now(0)).expect("a good configuration"),
             random,
             targets,
+            interval_ms,
             ms: 0,
             fetches: BTreeMap::new(),
             asks: BTreeMap::new(),
@@ -104,6 +111,37 @@ impl World {
         }
         if has(Target::Lives) {
             assert_eq!(statuses[0].breaker, BreakerState::Closed);
+        }
+        self.check_collected();
+    }
+
+    /// Each target was scraped once an interval, and `up` says how that went.
+    fn check_collected(&self) {
+        let series = self.collector.series();
+        if self.interval_ms == 0 {
+            assert!(series.is_empty());
+            return;
+        }
+        let due = self.ms / self.interval_ms;
+        for (target, how) in &self.targets {
+            let pairs = [("__name__", "up"), ("job", "pods"), ("instance", target)];
+            let labels = Labels::from_pairs(pairs).expect("good labels");
+            let points = series
+                .ring(&labels)
+                .into_iter()
+                .flat_map(|ring| ring.points());
+            let up: Vec<f64> = points.map(|(_, value)| value).collect();
+            assert!(
+                due.abs_diff(up.len() as u64) <= 1,
+                "{target}: {} of {due}",
+                up.len()
+            );
+            let told = |value: &f64| match how {
+                Target::Lives => *value == 1.0,
+                Target::Dead | Target::Hangs => *value == 0.0,
+                Target::Wavers => *value == 1.0 || *value == 0.0,
+            };
+            assert!(up.iter().all(told), "{target} {how:?}: {up:?}");
         }
     }
 

@@ -27,7 +27,7 @@ pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(50);
 /// What the HTTP API of a source answers in.
 const ACCEPT_API: &str = "application/json";
 
-/// What a target's text is read as; others, such as OpenMetrics, it is not to choose.
+/// What a target is asked for. One that speaks OpenMetrics whatever it is asked for is read as that.
 const ACCEPT_TEXT: &str = "text/plain;version=0.0.4";
 
 /// Fetches from a known set of sources over HTTP/1.1. Cheap to clone; clones share the set.
@@ -119,6 +119,7 @@ impl HttpTransport {
             });
         }
         let retry_after = retry_after(response.headers(), now);
+        let content_type = content_type(response.headers()).filter(|_| fetch.target.is_some());
         let encoding = response.headers().get(header::CONTENT_ENCODING);
         let encoding = encoding
             .map(HeaderValue::to_str)
@@ -132,6 +133,7 @@ impl HttpTransport {
             status,
             body: body.finish()?,
             retry_after,
+            content_type,
         })
     }
 
@@ -193,6 +195,11 @@ impl Error for TransportError {}
 fn retry_after(headers: &HeaderMap, began: UnixMillis) -> Option<Duration> {
     let header = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     parse_retry_after(header, began)
+}
+
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let header = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(header.to_owned())
 }
 
 fn classify(error: reqwest::Error) -> FetchError {

@@ -77,6 +77,8 @@ json_struct!(SourceConfig {
     thresholds,
     probe_interval,
     targets,
+    collect_interval,
+    honor_labels,
     refusal_ttl,
     fetch_interval,
     idle_after,
@@ -180,7 +182,8 @@ json_struct!(Sample {
 json_struct!(Response {
     status,
     body,
-    retry_after
+    retry_after,
+    content_type
 });
 
 /// `Json` of an enum without data, by words.

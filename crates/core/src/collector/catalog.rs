@@ -175,9 +175,10 @@ impl Collector {
                 }
             }
         }
-        self.timers.clear_probe(at);
+        self.timers.clear_source(at);
         self.sources[at].configure(settings);
         self.schedule_probe(at, now);
+        self.schedule_collecting(at, now);
     }
 
     /// A source that was dropped leaves its place to the next one that comes.
@@ -191,6 +192,7 @@ impl Collector {
             self.sources[at] = source;
         }
         self.schedule_probe(at, now);
+        self.schedule_collecting(at, now);
     }
 
     fn schedule_probe(&mut self, at: usize, now: Now) {
@@ -202,6 +204,7 @@ impl Collector {
     fn remove_source(&mut self, at: usize, now: Now) {
         let name = self.sources[at].name.clone();
         self.by_name.remove(&name);
+        self.end_collecting(at, now);
         for id in self.tracker.matching(|tracked| tracked.source == at) {
             self.drop_tracking(id, now);
         }
@@ -210,7 +213,7 @@ impl Collector {
             self.ground(id);
             self.conclude(id, Err(error.clone()), now);
         }
-        self.timers.clear_probe(at);
+        self.timers.clear_source(at);
         self.forget(&Invalidation::Source((*name).into()));
         self.sources[at].removed = true;
     }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::Collector;
 use crate::flight::{Purpose, Stage};
 use crate::question::Question;
-use crate::{BreakerState, Freshness, Now, UnixMillis, key};
+use crate::{BreakerState, Freshness, Now, TargetStatus, UnixMillis, key};
 
 /// What is known about a key. Durations count from or to the instant it was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Explanation {
     pub flight: Option<InFlight>,
     /// How the key is kept warm, if it is.
     pub tracked: Option<Tracking>,
+    /// How the target that the key names is collected, if it is.
+    pub collected: Option<TargetStatus>,
     /// Whether the source is left alone, or the target that the key names; `None` if it names no
     /// source.
     pub breaker: Option<BreakerState>,
@@ -113,6 +115,7 @@ impl Collector {
                     .since(self.tracker.last_read(id).unwrap_or_default()),
                 next_in: tracked.due.map(|due| due.since(now.mono)),
             }),
+            collected: source.and_then(|&at| self.collected_of(at, key, now)),
             breaker: source.map(|&at| self.breaker_of(at, key, now)),
             verdict: "",
         };
@@ -121,11 +124,24 @@ impl Collector {
     }
 
     fn breaker_of(&self, at: usize, key: &str, now: Now) -> BreakerState {
+        let standing = self.sources[at].standing(self.target_of_key(at, key));
+        standing.breaker.state(now.mono)
+    }
+
+    /// The target whose text a key is for.
+    fn target_of_key(&self, at: usize, key: &str) -> Option<&str> {
         let source = &self.sources[at];
         let is_of = |target: &&String| *Question::of_target(source, target).key == *key;
         let target = source.settings.targets.iter().find(is_of);
-        let standing = source.standing(target.map(String::as_str));
-        standing.breaker.state(now.mono)
+        target.map(String::as_str)
+    }
+
+    fn collected_of(&self, at: usize, key: &str, now: Now) -> Option<TargetStatus> {
+        let target = self.target_of_key(at, key)?;
+        let source = &self.sources[at];
+        source
+            .collects()
+            .then(|| source.target_status(target, now.mono))
     }
 
     fn explain_table(&self, table: &str) -> Covered {

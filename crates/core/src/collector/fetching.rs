@@ -11,7 +11,7 @@ use tidegate_wire::Shape;
 
 use super::Collector;
 use super::lookup::entry_answer;
-use super::reading::{failure, understand, understand_probe, understand_text};
+use super::reading::{failure, understand, understand_probe};
 use crate::cache::Entry;
 use crate::flight::{Asker, Flight, FlightId, Purpose, Stage};
 use crate::question::Question;
@@ -52,12 +52,22 @@ impl Collector {
         priority: Priority,
         now: Now,
     ) -> Result<FlightId, QueryError> {
-        let limit = self.limits.queue_per_source_max;
-        let source = &mut self.sources[at];
-        if source.queue.len() >= limit {
+        let deadline = now.mono + self.sources[at].timeout();
+        self.begin_until(at, purpose, priority, deadline, now)
+    }
+
+    /// The same, with a deadline of its own.
+    pub(super) fn begin_until(
+        &mut self,
+        at: usize,
+        purpose: Purpose,
+        priority: Priority,
+        deadline: Instant,
+        now: Now,
+    ) -> Result<FlightId, QueryError> {
+        if self.sources[at].queue.len() >= self.limits.queue_per_source_max {
             return Err(self.overloaded(at, "queue_per_source_max"));
         }
-        let deadline = now.mono + source.settings.timeout;
         let id = self.flights.begin(Flight {
             source: at,
             begun: now,
@@ -157,10 +167,7 @@ impl Collector {
         };
         let at = flight.source;
         let is_probe = matches!(flight.purpose, Purpose::Probe);
-        let began = flight
-            .stage
-            .fetching_since()
-            .map_or(now.mono, |began| began.mono);
+        let began = flight.stage.fetching_since().unwrap_or(now);
         flight.stage = Stage::Landed;
         self.sources[at].in_flight -= 1;
         self.waking.insert(at);
@@ -174,12 +181,13 @@ impl Collector {
         let source = &self.sources[at].name;
         let outcome = match &flight.purpose {
             Purpose::Probe => understand_probe(source, result),
-            Purpose::Answer { question, .. } => match question.target() {
-                Some(_) => understand_text(source, result, now).map(Some),
+            Purpose::Answer { question, .. } => match question.target().cloned() {
+                Some(target) => self.text_landed(at, &target, result, began, now).map(Some),
                 None => understand(source, question.shape(), question.endpoint(), result).map(Some),
             },
             Purpose::Piece(_) => understand(source, Shape::Query, None, result).map(Some),
         };
+        let began = began.mono;
         match &outcome {
             Err(QueryError::Unreachable {
                 error: FetchError::Refused { .. },
@@ -209,6 +217,7 @@ impl Collector {
         }
         if let Err(error) = &outcome
             && !is_probe
+            && !self.only_collects(id)
             && self.rest(at, id, error, status, retry_after, now)
         {
             return;
@@ -272,7 +281,7 @@ impl Collector {
             return;
         };
         let at = flight.source;
-        let after = self.sources[at].settings.timeout;
+        let after = self.sources[at].timeout();
         let error = QueryError::Unreachable {
             source: self.sources[at].name.clone(),
             error: FetchError::Timeout { after },
@@ -468,6 +477,9 @@ impl Collector {
                     let until = now.mono + self.sources[at].settings.refusal_ttl;
                     self.refusals
                         .remember(question.key.clone(), error.clone(), until);
+                }
+                if let Some(target) = question.target() {
+                    self.scraped(at, target, Err(&error), flight.begun, now);
                 }
                 let kept_as = keep.then_some(&question.key);
                 for asker in askers {

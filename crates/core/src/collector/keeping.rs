@@ -64,8 +64,8 @@ impl Collector {
             .map_err(AggregationError::Aggregate)
     }
 
-    /// Passes on what is worth a line, as of this source.
-    pub(super) fn tell(&mut self, source: &Arc<str>, notices: Vec<Notice>) {
+    /// Passes on what is worth a line, as of this source, and of what this key names.
+    pub(super) fn tell(&mut self, source: &Arc<str>, key: Option<&Arc<str>>, notices: Vec<Notice>) {
         for notice in notices {
             let (level, name, detail) = match notice {
                 Notice::Near(nearing) => (Level::Warn, "limit-near", nearing.to_string()),
@@ -76,7 +76,7 @@ impl Collector {
                 level,
                 name,
                 source: source.clone(),
-                key: None,
+                key: key.cloned(),
                 detail,
             }));
         }

@@ -193,7 +193,7 @@ impl Collector {
         } else {
             self.stats.coalesced += 1;
         }
-        let timeout = self.sources[at].settings.timeout;
+        let timeout = self.sources[at].timeout();
         let deadline = now.mono + ask.timeout.map_or(timeout, |own| own.min(timeout));
         let asker = Asker {
             ask: self.new_ask(),

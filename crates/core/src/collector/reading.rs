@@ -3,11 +3,11 @@
 use alloc::sync::Arc;
 
 use tidegate_wire::{
-    Data, DecodeError, DecodeLimits, ExpositionFormat, QueryResponse, ScrapeLimits, Shape,
-    decode_exposition, decode_response,
+    Data, DecodeError, DecodeLimits, Exposition, QueryResponse, ScrapeLimits, Shape,
+    decode_exposition, decode_response, format_of,
 };
 
-use crate::{Failure, FetchError, Now, Payload, QueryError, Response};
+use crate::{Failure, FetchError, Payload, QueryError, Response, UnixMillis};
 
 /// Reads a response in Prometheus' envelope, whose data has this shape. `endpoint` is the path
 /// below `/api/v1/` where that is none of those for queries.
@@ -50,12 +50,13 @@ pub(super) fn understand(
     }
 }
 
-/// Reads the text of a target: a vector of all its samples.
+/// Reads the text of a target, whose fetch began at `began`: samples without a time of their own
+/// are of then.
 pub(super) fn understand_text(
     source: &Arc<str>,
     result: Result<Response, FetchError>,
-    now: Now,
-) -> Result<Payload, QueryError> {
+    began: UnixMillis,
+) -> Result<Exposition, QueryError> {
     let response = received(source, result)?;
     if response.status != 200 {
         return Err(QueryError::Garbled {
@@ -65,17 +66,21 @@ pub(super) fn understand_text(
             },
         });
     }
-    let format = ExpositionFormat::Text;
+    let format = format_of(response.content_type.as_deref().unwrap_or_default());
     let limits = ScrapeLimits::default();
-    match decode_exposition(&response.body, format, now.wall.0, &limits) {
-        Ok(exposition) => Ok(Payload {
-            body: None,
-            response: QueryResponse::new(Data::Vector(exposition.columns)),
-        }),
-        Err(error) => Err(QueryError::GarbledText {
+    decode_exposition(&response.body, format, began.0, &limits).map_err(|error| {
+        QueryError::GarbledText {
             source: source.clone(),
             error,
-        }),
+        }
+    })
+}
+
+/// What a target's text answers: a vector of all its samples.
+pub(super) fn samples(text: Exposition) -> Payload {
+    Payload {
+        body: None,
+        response: QueryResponse::new(Data::Vector(text.columns)),
     }
 }
 

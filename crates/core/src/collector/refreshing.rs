@@ -46,10 +46,7 @@ impl Collector {
     /// Notes in the tracking of a question that it is asked, or begins one.
     fn track(&mut self, at: usize, question: &Arc<Question>, now: Now) -> Option<TrackId> {
         let source = &self.sources[at];
-        if !question.recurs()
-            || source.settings.fetch_interval.is_zero()
-            || !self.cache.is_enabled()
-        {
+        if !question.recurs() || !source.keeps_warm() || !self.cache.is_enabled() {
             return None;
         }
         if let Some(id) = self.tracker.id_of_key(&question.key) {
@@ -79,11 +76,11 @@ impl Collector {
             let Some(tracked) = self.tracker.tracked_mut(id) else {
                 continue;
             };
-            let settings = &self.sources[tracked.source].settings;
-            if settings.fetch_interval.is_zero() || !self.cache.is_enabled() {
-                self.drop_tracking(id, now);
+            let source = &self.sources[tracked.source];
+            if source.keeps_warm() && self.cache.is_enabled() {
+                tracked.configure(&source.settings);
             } else {
-                tracked.configure(settings);
+                self.drop_tracking(id, now);
             }
         }
     }
@@ -112,7 +109,7 @@ impl Collector {
             if self.flights.askers(flight) == 0 {
                 self.give_up(flight, now);
             } else {
-                self.flights.refreshes_no_more(flight);
+                self.flights.set_refresh(flight, false);
             }
         }
     }

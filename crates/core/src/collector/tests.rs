@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod change;
+mod collecting;
 mod endpoints;
 mod gathering;
 mod hits;

@@ -2,11 +2,12 @@
 
 use alloc::string::String;
 use core::fmt;
+use core::time::Duration;
 
-use tidegate_series::MatcherError;
+use tidegate_series::{LABEL_VALUE_BYTES_MAX, MatcherError};
 
 use super::local::METRIC_RULES_MAX;
-use super::{LOCAL, PACKS_MAX, TARGETS_MAX};
+use super::{COLLECT_INTERVAL_MIN, LOCAL, PACKS_MAX, TARGETS_MAX};
 use crate::pack::packs;
 use crate::{OwnerError, PackError, TemplateError};
 
@@ -47,6 +48,20 @@ pub enum ConfigError {
         source: String,
         /// The target.
         target: String,
+    },
+    /// Something other than targets is to be collected, or too often.
+    CollectInterval {
+        /// The source.
+        source: String,
+        /// The interval.
+        interval: Duration,
+    },
+    /// A target that is collected has a name that cannot be the value of a label.
+    TargetName {
+        /// The source.
+        source: String,
+        /// The name's length.
+        bytes: usize,
     },
     /// A template's own thresholds are not in order.
     TemplateThresholds {
@@ -123,6 +138,16 @@ impl fmt::Display for ConfigError {
             Self::DuplicateTarget { source, target } => {
                 write!(f, "source {source} names target {target:?} twice")
             }
+            Self::CollectInterval { source, interval } => {
+                write!(
+                    f,
+                    "source {source}: nothing can be collected every {interval:?}: only a scrape source is, every {COLLECT_INTERVAL_MIN:?} or more seldom"
+                )
+            }
+            Self::TargetName { source, bytes } => write!(
+                f,
+                "source {source}: a target's name of {bytes} bytes cannot be its label \"instance\": 1 to {LABEL_VALUE_BYTES_MAX} can"
+            ),
             Self::TemplateThresholds { source, template } => {
                 write!(
                     f,

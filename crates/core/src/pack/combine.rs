@@ -318,6 +318,17 @@ fn labels<'a>(
         .labels()
         .map(|(name, value)| (Cow::Borrowed(name), value))
         .collect();
+    set_label(&mut labels, label, source);
+    labels.sort();
+    labels
+}
+
+/// Adds a label; one of that name that is there already stays under another.
+pub(crate) fn set_label<'a>(
+    labels: &mut Vec<(Cow<'a, str>, &'a str)>,
+    label: &'static str,
+    value: &'a str,
+) {
     if let Some(at) = labels.iter().position(|(name, _)| name == label) {
         let mut name = format!("{EXPORTED_PREFIX}{label}");
         while labels.iter().any(|(taken, _)| *taken == name) {
@@ -325,9 +336,7 @@ fn labels<'a>(
         }
         labels[at].0 = name.into();
     }
-    labels.push((label.into(), source));
-    labels.sort();
-    labels
+    labels.push((label.into(), value));
 }
 
 fn show(labels: &[(Cow<'_, str>, &str)]) -> String {

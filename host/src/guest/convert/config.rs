@@ -117,6 +117,8 @@ fn source(source: &SourceConfig) -> wit::SourceConfig {
         thresholds: thresholds(source.thresholds),
         probe_interval_ms: ms(source.probe_interval),
         targets: source.targets.clone(),
+        collect_interval_ms: ms(source.collect_interval),
+        honor_labels: source.honor_labels,
         refusal_ttl_ms: ms(source.refusal_ttl),
         fetch_interval_ms: ms(source.fetch_interval),
         idle_after_ms: ms(source.idle_after),
@@ -206,6 +208,8 @@ mod tests {
             },
             probe_interval: s(6),
             targets: vec!["a".into(), "b".into()],
+            collect_interval: s(25),
+            honor_labels: true,
             refusal_ttl: s(7),
             fetch_interval: s(8),
             idle_after: s(9),
@@ -268,12 +272,13 @@ mod tests {
                 crossed.idle_after_ms,
                 crossed.ttl_max_ms.unwrap(),
                 crossed.instant_step_ms,
+                crossed.collect_interval_ms,
             ],
             [
-                1, 2, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 10_000, 24_000
+                1, 2, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 10_000, 24_000, 25_000
             ]
         );
-        assert!(crossed.align && crossed.targets == ["a", "b"]);
+        assert!(crossed.align && crossed.honor_labels && crossed.targets == ["a", "b"]);
         let (retry, breaker) = (crossed.retry, crossed.breaker);
         assert_eq!(
             (
