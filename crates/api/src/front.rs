@@ -15,7 +15,7 @@ use crate::route::{Endpoint, Route, route};
 use crate::tag::unless_known;
 use crate::{
     Change, ChangeError, Command, CommandId, HttpRequest, HttpResponse, Input, Output, Reply,
-    aggregated, error, held, metrics, render, status, window,
+    aggregated, error, held, metrics, record, render, status, window,
 };
 
 /// A collector and its HTTP API as one machine without IO.
@@ -248,6 +248,12 @@ impl Front {
                 let what = Params::of(&route, request)?.invalidation()?;
                 let forgotten = self.collector.invalidate(&what, now);
                 Err(render::invalidated(forgotten))
+            }
+            Endpoint::Push => {
+                refuse_cross_origin(request)?;
+                let params = Params::of_url(&route)?;
+                let source = params.source();
+                Err(record::record(&mut self.collector, source, request, now)?)
             }
             Endpoint::BuildInfo => Err(status::buildinfo(&self.version)),
             Endpoint::Health => Err(status::health(&self.collector, &self.version)),

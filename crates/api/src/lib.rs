@@ -27,6 +27,7 @@
 //! | `/v1/templates` | GET | every source's catalog |
 //! | `/v1/explain?key=` | GET | why a key is answered as it is, and what happens to it next |
 //! | `/v1/invalidate` | POST | forgets answers by `key`, `prefix`, `source` (and `template`), or `all` |
+//! | `/v1/record`, `/v1/record?source=` | POST | takes a batch of samples for the push source named, else the only one |
 //! | `/health` | GET | whether Tidegate and its sources are well, as JSON |
 //! | `/stats` | GET | what was counted and what is held, as JSON; of Tidegate's own metrics how full they are |
 //! | `/metrics` | GET | the same in exposition text |
@@ -47,6 +48,18 @@
 //! Prometheus; `limit` and `lookback_delta` by those of Prometheus 3, which older ones do not read.
 //! `timeout`, `limit`, `lookback_delta` and `stats` are passed on and make a question of their own,
 //! and nobody waits longer than the timeout.
+//!
+//! A batch of samples is told by its `Content-Type`: [lines of
+//! JSON](tidegate_wire::lines) (`application/x-ndjson`, `application/jsonl`,
+//! `application/json`), exposition text (`text/plain`), OpenMetrics
+//! (`application/openmetrics-text`), or Prometheus remote-write 1.0 (`application/x-protobuf`, its
+//! snappy undone before it comes here). One that cannot be read changes nothing: 400 with the first
+//! fault and its line, 413 for more than a batch may have, 415 for what is none of these. Of one
+//! that can, each sample is judged by itself, and all are in one step, so that nobody reads half a
+//! batch. Newer than the newest of its series is taken; equal in time and value is taken and changes
+//! nothing; older, another value at the same time, or more than ten minutes ahead is refused.
+//! Where all are taken the answer is 200, or 204 to remote-write; else 400, or 429 where there is no
+//! room for some, with how many were taken and refused, and the first refusal of each kind.
 //!
 //! `HEAD` works wherever `GET` does. How fresh an answer must be is said by `Cache-Control`:
 //! `max-age=<seconds>` is the oldest data that will do, `no-cache` asks for new data, `max-stale`
@@ -71,6 +84,7 @@ mod http;
 mod machine;
 mod metrics;
 mod params;
+mod record;
 mod render;
 mod rendered;
 mod route;

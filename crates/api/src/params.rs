@@ -43,6 +43,16 @@ impl Params {
         sorted
     }
 
+    /// Those of the URL alone, where the body is none.
+    pub(crate) fn of_url(route: &Route) -> Result<Self, HttpResponse> {
+        decode(route.query.as_bytes()).map(Self)
+    }
+
+    /// The source that is named.
+    pub(crate) fn source(&self) -> Option<&str> {
+        self.given("source")
+    }
+
     fn first(&self, name: &str) -> Option<&str> {
         self.0
             .iter()

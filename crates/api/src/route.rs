@@ -52,6 +52,8 @@ pub(crate) enum Endpoint {
     Templates,
     Explain,
     Invalidate,
+    /// Samples that are pushed.
+    Push,
     Health,
     Stats,
     Metrics,
@@ -87,7 +89,7 @@ impl Endpoint {
         match self {
             Self::Query | Self::QueryRange => "GET, HEAD, POST",
             Self::Other { path } if FORM_PATHS.contains(&path.as_str()) => "GET, HEAD, POST",
-            Self::Invalidate => "POST",
+            Self::Invalidate | Self::Push => "POST",
             Self::Owners => "GET, HEAD, POST, DELETE",
             Self::Other { .. }
             | Self::BuildInfo
@@ -208,6 +210,7 @@ fn endpoint(path: &str, of_source: bool) -> Option<Endpoint> {
         "/v1/templates" if !of_source => Some(Endpoint::Templates),
         "/v1/explain" if !of_source => Some(Endpoint::Explain),
         "/v1/invalidate" if !of_source => Some(Endpoint::Invalidate),
+        "/v1/record" if !of_source => Some(Endpoint::Push),
         "/health" if !of_source => Some(Endpoint::Health),
         "/stats" if !of_source => Some(Endpoint::Stats),
         "/metrics" if !of_source => Some(Endpoint::Metrics),
@@ -337,6 +340,7 @@ mod tests {
         assert_eq!(at("DELETE", "/api/v1/query"), Err(405));
         assert_eq!(at("POST", "/metrics"), Err(405));
         assert_eq!(at("GET", "/v1/invalidate"), Err(405));
+        assert_eq!(at("GET", "/v1/record"), Err(405));
         assert_eq!(at("PUT", "/v1/owners"), Err(405));
         assert_eq!(
             at("DELETE", "/v1/owners").unwrap().endpoint,

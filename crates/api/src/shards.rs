@@ -111,7 +111,7 @@ impl ShardPlan {
     /// What the shard `nth` is configured with. What is bounded for the whole process is divided:
     /// the bytes of the cache, and of each source the fetches under way, the places in its queue
     /// and the floor of its retry budget, of which every shard has at least one. The sources of
-    /// the first shard are not probed or refreshed by others, and each shard draws its jitter
+    /// the first shard are not probed, refreshed or collected by others, and each shard draws its jitter
     /// from a seed of its own. A single shard has the configuration as it is.
     pub fn share(&self, config: &Config, nth: usize) -> Config {
         let mut share = config.clone();
@@ -133,6 +133,7 @@ impl ShardPlan {
             if nth != FIRST && is_own(source.kind) {
                 source.probe_interval = Duration::ZERO;
                 source.fetch_interval = Duration::ZERO;
+                source.collect_interval = Duration::ZERO;
             }
         }
         share
@@ -167,7 +168,7 @@ impl ShardPlan {
             }
             // Catalogs and owners are the same everywhere, and so is who says so.
             Endpoint::Owners | Endpoint::Templates | Endpoint::BuildInfo => Way::One(FIRST),
-            Endpoint::Held | Endpoint::Aggregated => Way::One(FIRST),
+            Endpoint::Held | Endpoint::Aggregated | Endpoint::Push => Way::One(FIRST),
             Endpoint::Explain => Way::All(Merge::Explanation),
             Endpoint::Health => Way::All(Merge::Health),
             Endpoint::Stats => Way::All(Merge::Stats),
