@@ -261,7 +261,8 @@ impl Collector {
         if gathering.missing == 0
             && let Some(gathering) = self.gatherings.wholes.remove(&whole)
         {
-            self.send_reply(whole, gathering.whole(now));
+            // A source's targets are a whole, and may be a part of another.
+            self.reply(whole, gathering.whole(now), now);
         }
     }
 
@@ -273,7 +274,8 @@ impl Collector {
         self.outputs.push_back(Output::Reply(Reply { ask, result }));
     }
 
-    /// The parts that an abandoned whole still waited for; `None` if the ask is no whole.
+    /// The parts, and theirs, that an abandoned whole still waited for; `None` if the ask is no
+    /// whole.
     pub(super) fn scatter(&mut self, whole: AskId) -> Option<Vec<AskId>> {
         self.gatherings.wholes.remove(&whole)?;
         let parts = self
@@ -282,10 +284,15 @@ impl Collector {
             .iter()
             .filter(|(_, (of, _))| *of == whole);
         let parts: Vec<AskId> = parts.map(|(part, _)| *part).collect();
-        for part in &parts {
-            self.gatherings.parts.remove(part);
+        let mut last = Vec::new();
+        for part in parts {
+            self.gatherings.parts.remove(&part);
+            match self.scatter(part) {
+                Some(below) => last.extend(below),
+                None => last.push(part),
+            }
         }
-        Some(parts)
+        Some(last)
     }
 }
 

@@ -90,6 +90,37 @@ fn whoever_leaves_takes_all_parts_along() {
 }
 
 #[test]
+fn a_source_with_targets_may_be_one_of_several() {
+    let targets = ["one", "two"].map(String::from).to_vec();
+    let scraped = SourceConfig {
+        kind: SourceKind::Scrape,
+        targets,
+        ..quiet("scraped")
+    };
+    let mut world = World::of(Config::with_sources(vec![quiet("prom"), scraped]));
+    let both = up().of("prom").of("scraped");
+    let ask = world.pending(&both);
+    world.respond(0, Ok(labelled(WALL, "a", 1)));
+    world.respond(1, Ok(Response::new(200, "up 1\n")));
+    assert!(world.replies.is_empty());
+    world.respond(2, Ok(Response::new(200, "up 2\n")));
+    let said = text(&world.reply(ask).unwrap());
+    assert!(
+        said.contains(r#""source":"scraped","target":"two""#),
+        "{said}"
+    );
+    assert!(world.replies.is_empty());
+
+    world.pass(60_000);
+    let ask = world.pending(&both);
+    let before = world.cancelled.len();
+    world.collector.abandon(ask, world.now());
+    world.drain();
+    assert_eq!(world.cancelled.len() - before, 3);
+    assert_eq!(world.collector.stats().askers_waiting, 0);
+}
+
+#[test]
 fn the_targets_of_a_scrape_source_are_read_ten_at_a_time_and_answer_selectors() {
     let targets: Vec<String> = (0..12).map(|nth| format!("pod-{nth}:9100")).collect();
     let mut world = World::with(SourceConfig {
