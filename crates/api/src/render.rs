@@ -50,8 +50,9 @@ pub(crate) fn collect_many(results: &[(String, Result<Answer, QueryError>)]) -> 
         if nth > 0 {
             body.push(b',');
         }
-        // A template's name needs no escapes.
-        body.extend_from_slice(format!("\"{template}\":").as_bytes());
+        // Somebody may have asked for a name that no template can have.
+        Writer::new(&mut body).string(template);
+        body.push(b':');
         match result {
             Ok(answer) => write_collected(answer, template, &mut body),
             Err(error) => body.extend_from_slice(&error::response(error).body),

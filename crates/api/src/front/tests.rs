@@ -254,6 +254,16 @@ fn one_failed_template_leaves_the_others_of_its_batch_alone() {
 }
 
 #[test]
+fn a_batch_is_json_whatever_names_are_asked_for() {
+    let mut front = front();
+    let seen = responses(front.step(vec![get(1, "/v1/collect/\":1,\u{18}")], at(0)));
+    let said = body(&seen[0].1);
+    let start = r#"{"status":"success","results":{"\":1":{"status":"error""#;
+    assert!(said.starts_with(start), "{said}");
+    assert!(said.contains(r#","\u0018":{"#), "{said}");
+}
+
+#[test]
 fn a_record_without_data_says_what_went_wrong() {
     let mut front = front();
     let seen = responses(front.step(vec![get(1, "/v1/packs/node/node?instance=a")], at(0)));
