@@ -7,6 +7,7 @@ mod artefacts;
 mod cargo;
 mod component;
 mod debian;
+mod instrument;
 mod measure;
 mod npm;
 mod process;
@@ -105,6 +106,26 @@ enum Verb {
         #[arg(long, requires = "seed")]
         trace: bool,
     },
+    /// Feed the decoders and the collector what nobody would send, and keep what runs new code.
+    ///
+    /// Inputs are made of those in tests/fuzz/corpus, by chance from a seed. What fails is made short and put under
+    /// target/tidegate/fuzz, with the command that runs it again.
+    Fuzz {
+        /// Only this target; a name that is none lists them.
+        target: Option<String>,
+        /// For how long, each target: without this a minute, or 10 s each where there are several.
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+        /// What chance begins with.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        seed: u64,
+        /// Add inputs that run new code to the corpus.
+        #[arg(long)]
+        keep: bool,
+        /// Run only this input.
+        #[arg(long, value_name = "FILE", requires = "target", conflicts_with_all = ["seconds", "keep"])]
+        case: Option<PathBuf>,
+    },
     /// Run every test: unit, doc, conformance in four runtimes, end to end with a real Prometheus and browser.
     Test,
     /// Measure what Tidegate costs, beside what one would take instead; fails when a target is missed.
@@ -146,7 +167,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    if let Some(mut rustc) = measure::as_wrapper() {
+    if let Some(mut rustc) = instrument::as_wrapper() {
         let succeeded = rustc.status().is_ok_and(|status| status.success());
         return if succeeded {
             ExitCode::SUCCESS
@@ -231,6 +252,25 @@ fn run(arguments: Arguments) -> Result<()> {
             options.extend(trace.then(|| "--trace".into()));
             simulate(&project, &options)
         }
+        Verb::Fuzz {
+            target,
+            seconds,
+            seed,
+            keep,
+            case,
+        } => {
+            drop(lock);
+            let mut options: Vec<OsString> = target.into_iter().map(OsString::from).collect();
+            match case {
+                Some(case) => options.extend(["--case".into(), case.into()]),
+                None => options.extend(["--seed".into(), seed.to_string().into()]),
+            }
+            if let Some(seconds) = seconds {
+                options.extend(["--seconds".into(), seconds.to_string().into()]);
+            }
+            options.extend(keep.then(|| "--keep".into()));
+            fuzz(&project, &options)
+        }
         Verb::Test => stages::test(&project),
         Verb::Bench { what } => measure::bench(&project, what),
         Verb::Coverage { crates, files } => {
@@ -267,6 +307,27 @@ fn simulate(project: &Project, options: &[String]) -> Result<()> {
         extension: None,
     };
     let program = cargo::build(&mut build, &wanted)?;
+    let mut command = Command::new(program);
+    command.current_dir(&project.root).args(options);
+    become_program(&mut command)
+}
+
+/// Flags for counters of every edge of the code, which stable compilers take.
+const COUNTERS: [&str; 3] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=3",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+];
+
+/// Builds the fuzzing with counters and becomes it.
+fn fuzz(project: &Project, options: &[OsString]) -> Result<()> {
+    let mut build = project.cargo();
+    build.args(["build", "--profile", "fuzz", "-p", "tidegate-fuzz"]);
+    let wanted = cargo::Wanted {
+        target: "tidegate-fuzz",
+        extension: None,
+    };
+    let program = cargo::build(instrument::with(&mut build, &COUNTERS)?, &wanted)?;
     let mut command = Command::new(program);
     command.current_dir(&project.root).args(options);
     become_program(&mut command)

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::artefacts::{self, FOR_DEMO, Profile};
+use crate::instrument;
 use crate::process::{on_path, read, run};
 use crate::project::Project;
 use crate::setup::{self, Need, Purpose};
@@ -87,9 +88,6 @@ const LLVM: &str = "22";
 /// Debian's package with the tools.
 pub(crate) const PACKAGE: &str = "llvm-22";
 
-/// Set for rustc when this program wraps it.
-const WRAPPER_VARIABLE: &str = "TIDEGATE_COVERAGE";
-
 /// The tool of our compiler's LLVM: by Debian's name, else by its own.
 fn tool(name: &str) -> Option<PathBuf> {
     on_path(format!("{name}-{LLVM}")).or_else(|| on_path(name).filter(|path| is_new(path)))
@@ -106,17 +104,6 @@ fn is_new(tool: &Path) -> bool {
 /// Whether both tools are there.
 pub(crate) fn has_tools() -> bool {
     tool("llvm-profdata").is_some() && tool("llvm-cov").is_some()
-}
-
-/// Where cargo calls this program instead of rustc: the command to run.
-///
-/// As a wrapper of the workspace's own crates it spares their dependencies the counters.
-pub(crate) fn as_wrapper() -> Option<Command> {
-    std::env::var_os(WRAPPER_VARIABLE)?;
-    let mut arguments = std::env::args_os().skip(1);
-    let mut command = Command::new(arguments.next()?);
-    command.args(arguments).arg("-Cinstrument-coverage");
-    Some(command)
 }
 
 /// Prints which share of each crate's lines its own unit tests run.
@@ -211,9 +198,7 @@ fn of_crate(project: &Project, name: &str) -> Result<Vec<(String, Share)>> {
     }
     fs::create_dir_all(&counters)?;
     let prepare = |command: &mut Command| {
-        command
-            .env("RUSTC_WORKSPACE_WRAPPER", std::env::current_exe()?)
-            .env(WRAPPER_VARIABLE, "1")
+        instrument::with(command, &["-Cinstrument-coverage"])?
             .env("LLVM_PROFILE_FILE", counters.join("%p-%m.profraw"))
             .env("CARGO_TARGET_DIR", folder.join("build"))
             .args(["test", "-p", &format!("tidegate-{name}"), "--lib"]);

@@ -1,0 +1,52 @@
+//! What is fuzzed: one function a decoder, and one for the collector.
+
+mod chunks;
+mod exposition;
+mod machine;
+mod query;
+mod recording;
+mod request;
+mod script;
+mod template;
+mod texts;
+
+/// A decoder, or what decides on inputs from outside, under fuzzing.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, that of its folder of inputs, too.
+    pub name: &'static str,
+    /// What it reads, in a few words.
+    pub about: &'static str,
+    /// Takes any bytes; panics where something is wrong.
+    pub run: fn(&[u8]),
+    /// Words of its language, that chance would take long to put together.
+    pub words: &'static [&'static str],
+    /// How long an input is made at most.
+    pub bytes_max: usize,
+}
+
+/// All targets, in the order of their names.
+pub const TARGETS: [Target; 12] = [
+    chunks::RING,
+    chunks::TIMES,
+    chunks::VALUES,
+    exposition::TARGET,
+    machine::TARGET,
+    query::LISTS,
+    query::TARGET,
+    recording::TARGET,
+    request::TARGET,
+    template::TARGET,
+    texts::MATCHER,
+    texts::TARGET,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_order_and_come_once() {
+        assert!(TARGETS.is_sorted_by(|a, b| a.name < b.name));
+    }
+}
