@@ -38,7 +38,8 @@ pub const POINTS_PER_SERIES_MAX: usize = 5_760;
 pub struct Ring {
     chunks: VecDeque<Chunk>,
     tail: Tail,
-    newest: Option<(i64, f64)>,
+    /// The newest point of those that no longer are in the tail, if the tail is empty.
+    sealed_newest: Option<(i64, f64)>,
     points_max: usize,
     age_max_ms: u64,
     /// How many points the chunks hold, without those dropped.
@@ -47,13 +48,17 @@ pub struct Ring {
     dropped: usize,
     /// What the chunks take.
     sealed_bytes: usize,
+    /// How many points that come on time can be added before there is anything else to do.
+    on_time: u32,
+    /// At how many points the tail is sealed next.
+    seal_at: u32,
 }
 
 /// By how many chunks the memory for them grows.
 const CHUNKS_GROWTH: usize = 2;
 
 /// What a [`Ring`] takes beside its columns on a 64-bit machine; told so on every target.
-const RING_BYTES: usize = 184;
+const RING_BYTES: usize = 192;
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Ring>() == RING_BYTES);
 
@@ -71,13 +76,23 @@ impl Ring {
         Self {
             chunks: VecDeque::new(),
             tail: Tail::default(),
-            newest: None,
+            sealed_newest: None,
             points_max: points_max.max(1),
             age_max_ms: u64::MAX,
             sealed: 0,
             dropped: 0,
             sealed_bytes: 0,
+            on_time: 0,
+            seal_at: CHUNK_POINTS as u32,
         }
+    }
+
+    /// The ring with a first chunk of fewer points, 1 to 512. Where many rings are filled together this spreads when
+    /// they seal, which takes some time, and what they hold at once that is not sealed.
+    #[must_use]
+    pub fn with_first_chunk(mut self, points: usize) -> Self {
+        self.seal_at = points.clamp(1, CHUNK_POINTS) as u32;
+        self
     }
 
     /// The ring with a limit to the age of its points, in milliseconds before the newest: a point that is older goes
@@ -113,6 +128,22 @@ impl Ring {
         value: f64,
         pool: &mut TimesPool,
     ) -> Result<(), AppendError> {
+        if self.on_time > 0 && self.tail.is_next(t_ms) {
+            self.on_time -= 1;
+            self.tail.push_next(t_ms, value);
+            return Ok(());
+        }
+        self.push_apart(t_ms, value, pool)
+    }
+
+    // Apart, so that a push of a point that comes on time is short: nearly all do.
+    #[inline(never)]
+    fn push_apart(
+        &mut self,
+        t_ms: i64,
+        value: f64,
+        pool: &mut TimesPool,
+    ) -> Result<(), AppendError> {
         if !self.accepts(t_ms, value)? {
             return Ok(());
         }
@@ -120,19 +151,22 @@ impl Ring {
             self.drop_oldest();
         }
         self.tail.push(t_ms, value);
-        self.newest = Some((t_ms, value));
-        if self.tail.len() == CHUNK_POINTS {
+        if self.tail.len() >= self.seal_at as usize {
             self.seal(pool);
         }
         if self.age_max_ms < u64::MAX {
             self.drop_aged(t_ms);
+        } else {
+            let room = self.seal_at as usize - self.tail.len() - 1;
+            let room = room.min(self.points_max - self.len());
+            self.on_time = room.min(self.tail.room_on_time()) as u32;
         }
         Ok(())
     }
 
     /// Whether a push would add a point (`true`) or repeat the newest (`false`).
     pub(crate) fn accepts(&self, t_ms: i64, value: f64) -> Result<bool, AppendError> {
-        match self.newest {
+        match self.newest() {
             Some((newest_ms, _)) if t_ms < newest_ms => {
                 Err(AppendError::OutOfOrder { t_ms, newest_ms })
             }
@@ -148,20 +182,19 @@ impl Ring {
         }
     }
 
-    // Apart, so that a push that seals nothing is short: 511 of 512.
-    #[inline(never)]
     fn seal(&mut self, pool: &mut TimesPool) {
         let count = self.tail.len();
-        let mut times_ms = Vec::with_capacity(count);
-        let values = self.tail.columns(&mut times_ms);
-        let chunk = Chunk::sharing(&times_ms, values, pool);
+        let (times, owns_times) = pool.share_tail(&self.tail);
+        let chunk = Chunk::of(times, owns_times, self.tail.values());
         self.sealed += count;
         self.sealed_bytes += chunk.byte_size();
         if self.chunks.len() == self.chunks.capacity() {
             self.chunks.reserve_exact(CHUNKS_GROWTH);
         }
         self.chunks.push_back(chunk);
-        self.tail = Tail::default();
+        self.sealed_newest = self.tail.last();
+        self.tail.clear();
+        self.seal_at = CHUNK_POINTS as u32;
     }
 
     #[inline(never)]
@@ -176,6 +209,7 @@ impl Ring {
             let aged = |&nth: &usize| self.tail.point(nth).is_some_and(|point| aged(point.0));
             let count = (0..self.tail.len()).take_while(aged).count();
             self.tail.drop_oldest(count);
+            self.on_time = 0;
         }
     }
 
@@ -205,6 +239,7 @@ impl Ring {
 
     fn drop_tail(&mut self, count: usize) {
         self.tail.drop_oldest(count);
+        self.on_time = 0;
         self.forget();
     }
 
@@ -235,7 +270,7 @@ impl Ring {
     /// An emptied ring takes any time again.
     fn forget(&mut self) {
         if self.is_empty() {
-            self.newest = None;
+            self.sealed_newest = None;
         }
     }
 
@@ -259,8 +294,8 @@ impl Ring {
 
     /// The newest point, be it a stale marker.
     #[must_use]
-    pub const fn newest(&self) -> Option<(i64, f64)> {
-        self.newest
+    pub fn newest(&self) -> Option<(i64, f64)> {
+        self.tail.last().or(self.sealed_newest)
     }
 
     /// The oldest point still held, be it a stale marker.
@@ -284,10 +319,11 @@ impl Ring {
 
     /// The newest point at or before `t_ms`.
     fn newest_to(&self, t_ms: i64) -> Option<(i64, f64)> {
-        if let Some((newest_ms, _)) = self.newest
+        let newest = self.newest();
+        if let Some((newest_ms, _)) = newest
             && newest_ms <= t_ms
         {
-            return self.newest;
+            return newest;
         }
         if let Some(nth) = self.tail.count_to(t_ms).checked_sub(1) {
             return self.tail.point(nth);

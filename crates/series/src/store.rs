@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use self::metric::Metric;
 use self::nearing::Warnings;
 use self::texts::Texts;
-use crate::chunk::TimesPool;
+use crate::chunk::{CHUNK_POINTS, TimesPool};
 use crate::error::{AppendError, DescribeError};
 use crate::labels::{LABEL_VALUE_BYTES_MAX, Labels, METRIC_NAME, is_metric_name};
 use crate::limits::{MetricRule, Refused, StoreLimits};
@@ -33,7 +33,7 @@ pub use self::nearing::{Limit, Nearing};
 
 // What these take on a 64-bit machine. Sizes are told as there, so that the same series weigh the
 // same on every target.
-const STORE_BYTES: usize = 392;
+const STORE_BYTES: usize = 424;
 const LABELS_BYTES: usize = 16;
 const METRIC_BYTES: usize = 184;
 #[cfg(target_pointer_width = "64")]
@@ -49,6 +49,15 @@ const GROWTH_MIN: usize = 16;
 /// How many intervals a series may miss before it has ended: so many scrapes in a row fail when a target restarts, and
 /// no more. Five minutes at an interval of a minute, as long as Prometheus looks back.
 const MISSED_MAX: u64 = 5;
+
+/// In how many groups series seal. What is scraped together would seal together otherwise: a burst of work, and before
+/// it twice the memory that is not sealed.
+const GROUPS: usize = 8;
+
+/// After how many points the nth series seals first.
+const fn first_chunk(nth: usize) -> usize {
+    (nth % GROUPS + 1) * (CHUNK_POINTS / GROUPS)
+}
 
 /// Series by label set, and what is known of metrics by their names.
 ///
@@ -228,7 +237,9 @@ impl Store {
             .entry(name.clone())
             .or_insert_with(|| Metric::new(&name, limits, rules));
         let bounds = metric.bounds;
-        let mut ring = Ring::new(bounds.points_max).with_age_max_ms(bounds.age_max_ms);
+        let mut ring = Ring::new(bounds.points_max)
+            .with_age_max_ms(bounds.age_max_ms)
+            .with_first_chunk(first_chunk(self.series.len()));
         ring.push_sharing(t_ms, value, &mut self.times)?;
         self.ring_bytes += ring.byte_size();
         self.sample_count += 1;

@@ -44,8 +44,40 @@ impl Tail {
         self.first_ms.wrapping_add(after_ms as i64)
     }
 
-    /// Adds a point that is newer than all.
+    /// The newest point.
     #[inline]
+    pub(crate) fn last(&self) -> Option<(i64, f64)> {
+        self.point(self.len().checked_sub(1)?)
+    }
+
+    /// How many points may follow on time, with no memory to be found for them and no time past the last there is.
+    pub(crate) fn room_on_time(&self) -> usize {
+        let count = self.len();
+        let room = self.values.capacity() - count;
+        let is_regular = self.times_ms.is_empty() && count > 1;
+        let last_ms = i128::from(self.regular_ms(count.saturating_sub(1)));
+        let end_ms = last_ms + i128::from(self.step_ms) * room as i128;
+        if is_regular && end_ms < i128::from(i64::MAX) {
+            room
+        } else {
+            0
+        }
+    }
+
+    /// Whether a point of this time would come on time, where there is [room](Self::room_on_time) for it.
+    #[inline]
+    pub(crate) const fn is_next(&self, t_ms: i64) -> bool {
+        t_ms == self.next_ms
+    }
+
+    /// Adds a point that comes on time, where there is [room](Self::room_on_time) for it.
+    #[inline]
+    pub(crate) fn push_next(&mut self, t_ms: i64, value: f64) {
+        self.values.push_back(value);
+        self.next_ms = t_ms.wrapping_add(self.step_ms as i64);
+    }
+
+    /// Adds a point that is newer than all.
     pub(crate) fn push(&mut self, t_ms: i64, value: f64) {
         let count = self.len();
         if count == self.values.capacity() {
@@ -138,14 +170,35 @@ impl Tail {
         ]
     }
 
-    /// Its values side by side, and their times appended.
-    pub(crate) fn columns(&mut self, times_ms: &mut Vec<i64>) -> &[f64] {
+    /// The first time and the step, where all times follow from them.
+    pub(crate) fn regular(&self) -> Option<(i64, u64)> {
+        let is_regular = self.times_ms.is_empty() && self.len() > 1;
+        is_regular.then_some((self.first_ms, self.step_ms))
+    }
+
+    /// Appends its times.
+    pub(crate) fn times(&self, times_ms: &mut Vec<i64>) {
         if self.times_ms.is_empty() {
             times_ms.extend((0..self.len()).map(|nth| self.regular_ms(nth)));
         } else {
             times_ms.extend(&self.times_ms);
         }
+    }
+
+    /// Its values side by side.
+    pub(crate) fn values(&mut self) -> &[f64] {
         self.values.make_contiguous()
+    }
+
+    /// Drops all points. Some memory stays for those to come.
+    pub(crate) fn clear(&mut self) {
+        let mut values = core::mem::take(&mut self.values);
+        values.clear();
+        values.shrink_to(*GROWTH.end());
+        *self = Self {
+            values,
+            ..Self::default()
+        };
     }
 
     /// What its columns take, in bytes.

@@ -17,6 +17,9 @@ const ORDERS: usize = 3;
 /// On how many numbers the order is chosen.
 const SAMPLES: usize = 32;
 
+/// So many numbers next to each other are looked at together.
+const RUN: usize = 8;
+
 /// Set in the byte of the width where patches follow.
 const PATCHED: u8 = 0x80;
 
@@ -44,10 +47,13 @@ pub(super) fn encode(numbers: &mut [i64], out: &mut Vec<u8>) -> u8 {
     if plan.order == 2 {
         write_signed(slope, out);
     }
-    for fill in steps.iter_mut().take(plan.order) {
-        *fill = plan.base;
+    for step in steps.iter_mut() {
+        *step = step.wrapping_sub(plan.base);
     }
-    write_steps(steps, plan, out);
+    for fill in steps.iter_mut().take(plan.order) {
+        *fill = 0;
+    }
+    write_steps(steps, plan.width, out);
     plan.order as u8
 }
 
@@ -102,17 +108,19 @@ const fn gcd(mut a: u64, mut b: u64) -> u64 {
 /// Chooses the order by a few numbers, and by all of them where those do not decide. Leaves the chosen steps in
 /// `steps`, of which the first `order` mean nothing.
 fn plan(numbers: &[i64], steps: &mut [i64]) -> Plan {
-    let scores = scores(numbers);
-    let best = scores.iter().map(|score| score.0).min().unwrap_or(0);
-    // A quarter of a bit a number is what the samples may well be wrong by. Steps of steps are rarely the best, and
-    // never where steps are as good.
+    let sampled = sampled(numbers);
+    let best = sampled.iter().map(|order| order.bits).min().unwrap_or(0);
+    // A quarter of a bit a number is what the samples may well be wrong by. Steps of a higher order are taken only
+    // where they are better.
     let worth = |order: usize| {
-        scores[order].0 <= best + SAMPLES / 4 && (order < 2 || scores[2].0 < scores[1].0)
+        let bits = sampled[order].bits;
+        let lower = sampled[..order].iter().map(|order| order.bits).min();
+        bits <= best + SAMPLES / 4 && lower.is_none_or(|lower| bits < lower)
     };
     let mut plan = None;
     for order in (0..ORDERS).filter(|&order| worth(order)) {
         steps_of(numbers, order, steps);
-        let own = fit(steps.get(order..).unwrap_or_default(), scores[order].1);
+        let own = fit(steps.get(order..).unwrap_or_default(), &sampled[order]);
         if plan.is_none_or(|plan: Plan| own.bits < plan.bits) {
             plan = Some(Plan { order, ..own });
         }
@@ -145,24 +153,36 @@ fn steps_of(numbers: &[i64], order: usize, steps: &mut [i64]) {
     }
 }
 
-/// For each order how many bits the sampled steps take, told from their median, and the median.
-fn scores(numbers: &[i64]) -> [(usize, i64); ORDERS] {
+/// A few steps of one order.
+#[derive(Debug, Clone, Copy)]
+struct Sampled {
+    steps: [i64; SAMPLES],
+    median: i64,
+    /// How many bits they take around their median.
+    bits: usize,
+}
+
+/// A few steps of each order; all zero where there are too few numbers.
+fn sampled(numbers: &[i64]) -> [Sampled; ORDERS] {
     let mut sampled = [[0_i64; SAMPLES]; ORDERS];
-    let Some(last) = numbers.len().checked_sub(ORDERS) else {
-        return [(0, 0); ORDERS];
-    };
-    let [own, steps, bends] = &mut sampled;
-    for (nth, own) in own.iter_mut().enumerate() {
-        let at = nth * last / (SAMPLES - 1);
-        let [a, b, c] = [numbers[at], numbers[at + 1], numbers[at + 2]];
-        *own = c;
-        steps[nth] = c.wrapping_sub(b);
-        bends[nth] = steps[nth].wrapping_sub(b.wrapping_sub(a));
+    if let Some(last) = numbers.len().checked_sub(ORDERS) {
+        let [own, steps, bends] = &mut sampled;
+        for (nth, own) in own.iter_mut().enumerate() {
+            let at = nth * last / (SAMPLES - 1);
+            let [a, b, c] = [numbers[at], numbers[at + 1], numbers[at + 2]];
+            *own = c;
+            steps[nth] = c.wrapping_sub(b);
+            bends[nth] = steps[nth].wrapping_sub(b.wrapping_sub(a));
+        }
     }
     sampled.map(|mut steps| {
         let median = *steps.select_nth_unstable(SAMPLES / 2).1;
         let length = |&step: &i64| bits_of(zigzag(step.wrapping_sub(median))) as usize;
-        (steps.iter().map(length).sum(), median)
+        Sampled {
+            bits: steps.iter().map(length).sum(),
+            median,
+            steps,
+        }
     })
 }
 
@@ -185,43 +205,64 @@ const fn slot_of(length: usize) -> usize {
     ((0.25_f64.to_bits() >> 52) as usize + length) % SLOTS
 }
 
-/// The cheapest base and width for these steps: upwards from the least one, or around the median.
-fn fit(steps: &[i64], median: i64) -> Plan {
-    let Some(&least) = steps.iter().min() else {
-        return Plan::default();
-    };
-    let (mut upwards, mut around) = ([[0; SLOTS]; 2], [[0; SLOTS]; 2]);
+/// A base and a width for these steps, by some of them: upwards from the least one, or around the median. Whatever of
+/// the others does not fit is patched.
+fn fit(steps: &[i64], sampled: &Sampled) -> Plan {
+    let some = || some_of(steps).flatten().copied();
     let mut seen = 0;
-    let mut count = |nth: usize, step: i64| {
-        let up: i64 = step.wrapping_sub(least);
-        seen |= up;
-        upwards[nth][slot(up)] += 1;
-        around[nth][slot(step.wrapping_sub(median))] += 1;
+    let (mut least, mut most) = (i64::MAX, i64::MIN);
+    for step in some() {
+        least = least.min(step);
+        most = most.max(step);
+        seen += 1;
+    }
+    if seen == 0 {
+        return Plan::default();
+    }
+    let median = sampled.median;
+    let upwards = |&step: &i64| bits_of(step.wrapping_sub(least) as u64) as usize;
+    let spread = most.wrapping_sub(least);
+    let is_up = spread >= 0 && sampled.steps.iter().map(upwards).sum::<usize>() <= sampled.bits;
+    let plan = if is_up {
+        // As nothing of it is negative, its zigzag form is a bit longer than it is.
+        narrowest(&lengths(some(), least), seen, 1)
+    } else {
+        narrowest(&lengths(some(), median), seen, 0)
     };
-    let (pairs, rest) = steps.as_chunks::<2>();
-    for &[even, odd] in pairs {
-        count(0, even);
-        count(1, odd);
-    }
-    for &last in rest {
-        count(0, last);
-    }
-    // As nothing of it is negative, its zigzag form is a bit longer than it is.
-    let upwards = (seen >= 0).then(|| narrowest(&upwards, steps.len(), 1));
-    let around = narrowest(&around, steps.len(), 0);
-    match upwards {
-        Some(upwards) if upwards.bits <= around.bits => Plan {
-            base: least,
-            ..upwards
-        },
-        _ => Plan {
-            base: median.wrapping_sub((mask(around.width) / 2 + around.width.min(1) as u64) as i64),
-            ..around
-        },
+    let below = if is_up && plan.patches == 0 {
+        // What there is room for is left on both sides.
+        median
+            .wrapping_sub(least)
+            .wrapping_add((mask(plan.width) as i64).wrapping_sub(spread) / 2)
+    } else if is_up {
+        median.wrapping_sub(least)
+    } else {
+        (mask(plan.width) / 2 + plan.width.min(1) as u64) as i64
+    };
+    Plan {
+        base: median.wrapping_sub(below),
+        bits: plan.bits * steps.len() / seen,
+        ..plan
     }
 }
 
-/// The cheapest width, given how many numbers have how many bits; `spare` of each is always 0 and not packed.
+/// Some of these steps, in runs: all of a few, a quarter of many.
+fn some_of(steps: &[i64]) -> impl Iterator<Item = &[i64]> {
+    let apart = if steps.len() > 4 * SAMPLES { 4 } else { 1 };
+    steps.chunks(RUN).step_by(apart)
+}
+
+/// The lengths of these steps less their base.
+fn lengths(steps: impl Iterator<Item = i64>, base: i64) -> Lengths {
+    let mut lengths = [[0; SLOTS]; 2];
+    for (nth, step) in steps.enumerate() {
+        lengths[nth % 2][slot(step.wrapping_sub(base))] += 1;
+    }
+    lengths
+}
+
+/// The cheapest width, given how many of `count` numbers have how many bits; `spare` of each is always 0 and not
+/// packed.
 fn narrowest(lengths: &Lengths, count: usize, spare: usize) -> Plan {
     let counted = |width: usize| {
         let slot = slot_of(width + spare);
@@ -239,9 +280,9 @@ fn narrowest(lengths: &Lengths, count: usize, spare: usize) -> Plan {
     for width in (0..longest).rev() {
         patches += counted(width + 1);
         // A patch has its distance from the one before, and the excess with its sign; the list has three bytes.
-        let distance = bits_of((count / patches) as u64) as usize + 2;
+        let distance = (bits_of(count as u64) - bits_of(patches as u64)) as usize + 3;
         let each = distance.min(9) + longest - width + 1;
-        let bits = width * count + patches * each + 24;
+        let bits = width * count + patches * each + 24 * count / BLOCK;
         if bits < plan.bits {
             (plan.width, plan.bits, plan.patches) = (width as u32, bits, patches);
         }
@@ -249,43 +290,44 @@ fn narrowest(lengths: &Lengths, count: usize, spare: usize) -> Plan {
     plan
 }
 
-fn write_steps(steps: &[i64], plan: Plan, out: &mut Vec<u8>) {
-    let flag = if plan.patches > 0 { PATCHED } else { 0 };
-    out.push(plan.width as u8 | flag);
-    let mut numbers = [0; BLOCK];
-    let numbers = &mut numbers[..steps.len()];
-    let mask = mask(plan.width);
-    for (number, step) in numbers.iter_mut().zip(steps) {
-        *number = step.wrapping_sub(plan.base) as u64 & mask;
+/// Appends steps less their base.
+fn write_steps(steps: &[i64], width: u32, out: &mut Vec<u8>) {
+    let (mut places, mut count) = ([0_u16; BLOCK], 0);
+    if width < u64::BITS {
+        for (nth, run) in steps.chunks(RUN).enumerate() {
+            let seen = run.iter().fold(0, |seen, step| seen | step);
+            if seen as u64 >> width == 0 {
+                continue;
+            }
+            for (at, &step) in run.iter().enumerate() {
+                // Without a branch, as none would be foreseen.
+                places[count] = (nth * RUN + at) as u16;
+                count += usize::from(step as u64 >> width != 0);
+            }
+        }
     }
-    pack(numbers, plan.width, out);
-    if plan.patches > 0 {
-        write_patches(steps, plan, numbers, out);
+    let flag = if count > 0 { PATCHED } else { 0 };
+    out.push(width as u8 | flag);
+    pack(steps, width, out);
+    if count > 0 {
+        write_patches(steps, width, &places[..count], out);
     }
 }
 
-/// Appends what the steps have beyond the width, by way of `list`, which is as long as they.
-fn write_patches(steps: &[i64], plan: Plan, list: &mut [u64], out: &mut Vec<u8>) {
-    // The width is below 64: at that nothing is left to patch.
-    let excess = |step: i64| zigzag(step.wrapping_sub(plan.base) >> plan.width);
-    let (mut places, mut count) = ([0_u16; BLOCK], 0);
-    for (at, &step) in steps.iter().enumerate() {
-        // Without a branch, as none would be foreseen.
-        places[count] = at as u16;
-        count += usize::from(excess(step) != 0);
-    }
-    let (places, list) = (&places[..count], &mut list[..count]);
+/// Appends what the steps at these places have beyond the width, which is below 64: at that nothing is left to patch.
+fn write_patches(steps: &[i64], width: u32, places: &[u16], out: &mut Vec<u8>) {
     let mut next = 0;
-    for (distance, &place) in list.iter_mut().zip(places) {
-        *distance = u64::from(place - next);
+    let distances = places.iter().map(move |&place| {
+        let distance = u64::from(place - next);
         next = place + 1;
-    }
-    write_varint(count as u64, out);
-    write_list(list, out);
-    for (listed, &place) in list.iter_mut().zip(places) {
-        *listed = excess(steps[usize::from(place)]);
-    }
-    write_list(list, out);
+        distance
+    });
+    write_varint(places.len() as u64, out);
+    write_list(distances, out);
+    let excesses = places
+        .iter()
+        .map(|&place| zigzag(steps[usize::from(place)] >> width));
+    write_list(excesses, out);
 }
 
 /// Reads a block of this order into `numbers`, as many as it has room for: 1 to [`BLOCK`].

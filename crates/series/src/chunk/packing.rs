@@ -26,8 +26,8 @@ pub(super) const fn mask(width: u32) -> u64 {
     }
 }
 
-/// Appends the numbers, of which each has at most `width` bits (0 to 64).
-pub(super) fn pack(numbers: &[u64], width: u32, out: &mut Vec<u8>) {
+/// Appends the lowest `width` bits, 0 to 64, of each number.
+pub(super) fn pack(numbers: &[i64], width: u32, out: &mut Vec<u8>) {
     out.reserve(packed_bytes(numbers.len(), width));
     if width == 0 {
         return;
@@ -35,17 +35,23 @@ pub(super) fn pack(numbers: &[u64], width: u32, out: &mut Vec<u8>) {
     if numbers.len() == BLOCK {
         pack_block(numbers, width, out);
     } else {
-        pack_lane(numbers, width, out);
+        let mask = mask(width);
+        pack_lane(
+            numbers.iter().map(|&number| number as u64 & mask),
+            width,
+            out,
+        );
     }
 }
 
-fn pack_block(numbers: &[u64], width: u32, out: &mut Vec<u8>) {
+fn pack_block(numbers: &[i64], width: u32, out: &mut Vec<u8>) {
+    let mask = mask(width);
     let (rows, _) = numbers.as_chunks::<LANES>();
     let mut words = [0_u64; LANES];
     let mut shift = 0;
     for row in rows {
         for lane in 0..LANES {
-            words[lane] |= row[lane] << shift;
+            words[lane] |= (row[lane] as u64 & mask) << shift;
         }
         shift += width;
         if shift >= u64::BITS {
@@ -54,16 +60,17 @@ fn pack_block(numbers: &[u64], width: u32, out: &mut Vec<u8>) {
             for lane in 0..LANES {
                 bytes[lane] = words[lane].to_le_bytes();
                 // Twice, as a shift by all 64 bits is none.
-                words[lane] = row[lane] >> 1 >> (width - shift - 1);
+                words[lane] = (row[lane] as u64 & mask) >> 1 >> (width - shift - 1);
             }
             out.extend_from_slice(bytes.as_flattened());
         }
     }
 }
 
-fn pack_lane(numbers: &[u64], width: u32, out: &mut Vec<u8>) {
+/// Appends numbers of at most `width` bits.
+fn pack_lane(numbers: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
     let (mut word, mut shift) = (0_u64, 0);
-    for &number in numbers {
+    for number in numbers {
         word |= number << shift;
         shift += width;
         if shift >= u64::BITS {
@@ -115,11 +122,12 @@ fn unpack_block(bytes: &[u8], width: u32, numbers: &mut [u64; BLOCK]) {
 }
 
 /// Appends numbers, at most [`BLOCK`], with their width before them; they lie in one lane.
-pub(super) fn write_list(numbers: &[u64], out: &mut Vec<u8>) {
-    let width = numbers.iter().map(|&number| bits_of(number)).max();
-    let width = width.unwrap_or(0);
+pub(super) fn write_list(numbers: impl Iterator<Item = u64> + Clone, out: &mut Vec<u8>) {
+    let width = bits_of(numbers.clone().fold(0, |all, number| all | number));
     out.push(width as u8);
-    pack_lane(numbers, width, out);
+    if width > 0 {
+        pack_lane(numbers, width, out);
+    }
 }
 
 /// The list of so many numbers that comes next.
@@ -171,10 +179,10 @@ mod tests {
         for width in 0..=64_u32 {
             for count in [0, 1, 2, 7, 8, 9, 63, 64, 65, 511, 512] {
                 let mut state = 0x9e37_79b9_u64;
-                let numbers: Vec<u64> = (0..count)
+                let numbers: Vec<i64> = (0..count)
                     .map(|_| {
                         state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-                        (state ^ state >> 31) & mask(width)
+                        (state ^ state >> 31) as i64
                     })
                     .collect();
                 let mut bytes = Vec::new();
@@ -182,7 +190,11 @@ mod tests {
                 assert_eq!(bytes.len(), (count * width as usize).div_ceil(8));
                 let mut back = alloc::vec![1; count];
                 unpack(&mut Reader::new(&bytes), width, &mut back).unwrap();
-                assert_eq!(back, numbers, "{width} bits, {count} numbers");
+                let lowest = numbers.iter().map(|&number| number as u64 & mask(width));
+                assert!(
+                    lowest.eq(back.iter().copied()),
+                    "{width} bits, {count} numbers"
+                );
                 if !bytes.is_empty() {
                     let short = &bytes[..bytes.len() - 1];
                     assert!(unpack(&mut Reader::new(short), width, &mut back).is_err());

@@ -53,6 +53,11 @@ impl Chunk {
         assert!(!values.is_empty(), "a chunk has points");
         assert_eq!(times_ms.len(), values.len(), "one time for each value");
         let (times, owns_times) = pool.share(times_ms);
+        Self::of(times, owns_times, values)
+    }
+
+    /// A chunk of values at these times, as many of one as of the other.
+    pub(crate) fn of(times: Arc<Times>, owns_times: bool, values: &[f64]) -> Self {
         Self {
             times,
             values: encode_values(values),

@@ -9,6 +9,7 @@ use super::packing::BLOCK;
 use super::reader::{Reader, write_varint};
 use super::values::ENCODED_VALUES_MAX;
 use crate::error::ChunkError;
+use crate::tail::Tail;
 
 /// Times, any integers in any order, as bytes. Those that rise by the same or nearly the same take least.
 ///
@@ -121,9 +122,32 @@ pub struct TimesPool {
     sealed: Vec<Arc<Times>>,
     /// The newest of them decoded, as most often the next ones are the same.
     newest_ms: Vec<i64>,
+    /// The first of these, the step and their number, if they came from a tail that knew them so.
+    newest_regular: Option<(i64, u64, usize)>,
 }
 
 impl TimesPool {
+    /// The times of a tail of at least one point; and whether they are new, not shared.
+    pub(crate) fn share_tail(&mut self, tail: &Tail) -> (Arc<Times>, bool) {
+        let regular = tail
+            .regular()
+            .map(|(first_ms, step_ms)| (first_ms, step_ms, tail.len()));
+        if let Some(newest) = self.sealed.last()
+            && regular.is_some()
+            && regular == self.newest_regular
+        {
+            return (newest.clone(), false);
+        }
+        let mut times_ms = Vec::with_capacity(tail.len());
+        tail.times(&mut times_ms);
+        let (times, is_new) = self.share(&times_ms);
+        // Those that are shared need not be the newest.
+        if is_new {
+            self.newest_regular = regular;
+        }
+        (times, is_new)
+    }
+
     /// These times, which rise strictly and are at least one; and whether they are new, not shared.
     pub(crate) fn share(&mut self, times_ms: &[i64]) -> (Arc<Times>, bool) {
         let newest = self.sealed.last().filter(|_| self.newest_ms == times_ms);
@@ -135,6 +159,7 @@ impl TimesPool {
             self.sealed.remove(0);
         }
         self.sealed.push(times.clone());
+        self.newest_regular = None;
         self.newest_ms.clear();
         self.newest_ms.extend_from_slice(times_ms);
         (times, true)

@@ -92,15 +92,15 @@ fn encode_block(values: &[f64], out: &mut Vec<u8>) {
 }
 
 fn write_outliers(values: &[f64], outliers: &[bool; BLOCK], count: usize, out: &mut Vec<u8>) {
-    let mut distances = [0; BLOCK];
     let positions = (0..values.len()).filter(|&at| outliers[at]);
     let mut next = 0;
-    for (distance, at) in distances.iter_mut().zip(positions.clone()) {
-        *distance = (at - next) as u64;
+    let distances = positions.clone().map(move |at| {
+        let distance = (at - next) as u64;
         next = at + 1;
-    }
+        distance
+    });
     write_varint(count as u64, out);
-    write_list(&distances[..count], out);
+    write_list(distances, out);
     for at in positions {
         out.extend_from_slice(&values[at].to_bits().to_le_bytes());
     }

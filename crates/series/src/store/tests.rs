@@ -219,16 +219,18 @@ fn series_that_are_scraped_together_share_their_times() {
     let size = |together: bool| {
         let mut store = Store::default();
         for nth in 0..600_i64 {
-            for (series, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
-                let apart = if together { 0 } else { series as i64 };
+            // As many as have four to each of the times at which they seal.
+            for series in 0..32 {
+                let name = alloc::format!("m{series}");
+                let apart = if together { 0 } else { series };
                 // Irregular, so that the times take more than a few bytes.
                 let t_ms = nth * 1_000 + nth * nth % 97 * 5 + apart;
-                store.append(&metric(name), t_ms, nth as f64).unwrap();
+                store.append(&metric(&name), t_ms, nth as f64).unwrap();
             }
         }
         store.byte_size()
     };
-    assert!(size(true) + 3 * 512 / 2 < size(false));
+    assert!(size(true) + 24 * 512 / 2 < size(false));
 }
 
 #[test]
