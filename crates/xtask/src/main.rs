@@ -133,7 +133,7 @@ enum Verb {
         /// What to measure.
         what: measure::Bench,
     },
-    /// Print which share of each crate's lines its own unit tests run.
+    /// Print which share of each crate's lines its own tests run.
     ///
     /// The counters come from the compiler; reading them takes LLVM's tools, from apt's llvm-22.
     Coverage {
