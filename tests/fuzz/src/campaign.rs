@@ -134,8 +134,12 @@ impl Campaign {
             .collect();
         let mut gained = Vec::new();
         while gained.len() < count_max {
-            let worth = |(input, gain): &&(&Vec<u8>, BTreeSet<usize>)| (gain.len(), usize::MAX - input.len());
-            let Some((best, gain)) = gains.iter().max_by_key(worth).cloned() else { break };
+            let worth = |(input, gain): &&(&Vec<u8>, BTreeSet<usize>)| {
+                (gain.len(), usize::MAX - input.len())
+            };
+            let Some((best, gain)) = gains.iter().max_by_key(worth).cloned() else {
+                break;
+            };
             if gain.is_empty() {
                 break;
             }

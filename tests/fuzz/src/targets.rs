@@ -27,18 +27,18 @@ pub struct Target {
 
 /// All targets, in the order of their names.
 pub const TARGETS: [Target; 12] = [
-    chunks::RING,
-    chunks::TIMES,
-    chunks::VALUES,
     exposition::TARGET,
-    machine::TARGET,
     query::LISTS,
+    machine::TARGET,
+    texts::MATCHER,
     query::TARGET,
     recording::TARGET,
     request::TARGET,
+    chunks::RING,
     template::TARGET,
-    texts::MATCHER,
     texts::TARGET,
+    chunks::TIMES,
+    chunks::VALUES,
 ];
 
 #[cfg(test)]
