@@ -114,20 +114,33 @@ fn tags(key: &Key) -> Tags {
     Tags::default().with(key.labels().map(|label| (label.key(), label.value())))
 }
 
-/// The series of a key, as the handle that the facade wants.
-macro_rules! handle {
-    ($registry:expr, $handles:ident, $key:expr, $cell:ty, $kind:ident, $handle:ty) => {{
-        let shared: &Shared = $registry.shared();
-        if !shared.is_on() {
-            return <$handle>::noop();
-        }
-        let make = || {
-            let series = shared.series::<$cell>($key.name(), &tags($key), EventKind::$kind)?;
-            Some(<$handle>::from_arc(series))
-        };
-        let handle = shared.keys.$handles.get_or($key, make);
-        handle.unwrap_or_else(<$handle>::noop)
-    }};
+impl Shared {
+    // Apart from the question whether anything is recorded, which is all there is to do while nothing is.
+
+    #[inline(never)]
+    fn counter_of(&self, key: &Key) -> Option<metrics::Counter> {
+        self.keys.counters.get_or(key, || {
+            let series = self.series::<CounterCell>(key.name(), &tags(key), EventKind::Counter)?;
+            Some(metrics::Counter::from_arc(series))
+        })
+    }
+
+    #[inline(never)]
+    fn gauge_of(&self, key: &Key) -> Option<metrics::Gauge> {
+        self.keys.gauges.get_or(key, || {
+            let series = self.series::<GaugeCell>(key.name(), &tags(key), EventKind::Gauge)?;
+            Some(metrics::Gauge::from_arc(series))
+        })
+    }
+
+    #[inline(never)]
+    fn histogram_of(&self, key: &Key) -> Option<metrics::Histogram> {
+        self.keys.histograms.get_or(key, || {
+            let kind = EventKind::Histogram;
+            let series = self.series::<HistogramCell>(key.name(), &tags(key), kind)?;
+            Some(metrics::Histogram::from_arc(series))
+        })
+    }
 }
 
 impl Recorder for Registry {
@@ -143,26 +156,34 @@ impl Recorder for Registry {
         self.describe_key(&key, EventKind::Histogram, unit, &description);
     }
 
-    #[inline]
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> metrics::Counter {
-        handle!(self, counters, key, CounterCell, Counter, metrics::Counter)
+        let shared = self.shared();
+        let handle = if shared.is_on() {
+            shared.counter_of(key)
+        } else {
+            None
+        };
+        handle.unwrap_or_else(metrics::Counter::noop)
     }
 
-    #[inline]
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> metrics::Gauge {
-        handle!(self, gauges, key, GaugeCell, Gauge, metrics::Gauge)
+        let shared = self.shared();
+        let handle = if shared.is_on() {
+            shared.gauge_of(key)
+        } else {
+            None
+        };
+        handle.unwrap_or_else(metrics::Gauge::noop)
     }
 
-    #[inline]
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
-        handle!(
-            self,
-            histograms,
-            key,
-            HistogramCell,
-            Histogram,
-            metrics::Histogram
-        )
+        let shared = self.shared();
+        let handle = if shared.is_on() {
+            shared.histogram_of(key)
+        } else {
+            None
+        };
+        handle.unwrap_or_else(metrics::Histogram::noop)
     }
 }
 

@@ -135,27 +135,32 @@ fn write_family(
     text: &mut TextWriter<'_>,
 ) {
     let none = &LabelText::none();
-    let mut begun = false;
-    for series in series {
-        let number = match series {
-            AnySeries::Counter(series) => series.cell.value(),
-            AnySeries::Gauge(series) => match series.cell.value() {
-                Some(value) => value,
-                None => continue,
-            },
-            AnySeries::Histogram(_) => f64::NAN,
-        };
-        if !begun {
-            begun = true;
-            let kind = metric_type(said.kind);
-            text.family(&said.exposed, kind, &said.help)
-                .unit(&said.exposed, kind, &said.unit);
+    let kind = metric_type(said.kind);
+    // The numbers first and by themselves: they are far apart, and the processor fetches many at once.
+    let visible = series
+        .iter()
+        .filter_map(|series| Some((series, shown(series)?)));
+    for (at, (series, value)) in visible.collect::<Vec<_>>().into_iter().enumerate() {
+        if at == 0 {
+            let name = &said.exposed;
+            text.family(name, kind, &said.help)
+                .unit(name, kind, &said.unit);
         }
         if let AnySeries::Histogram(series) = series {
             write_histogram(said, series, counts, text);
         } else {
-            text.series(&said.exposed, "", [series.text(), none], number);
+            text.series(&said.exposed, "", [series.text(), none], value);
         }
+    }
+}
+
+/// The number that is exposed, `None` if there is nothing to expose; a histogram has many, and gives 0.
+#[inline]
+fn shown(series: &AnySeries) -> Option<f64> {
+    match series {
+        AnySeries::Counter(series) => Some(series.cell.value()),
+        AnySeries::Gauge(series) => series.cell.value(),
+        AnySeries::Histogram(_) => Some(0.0),
     }
 }
 

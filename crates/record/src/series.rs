@@ -17,13 +17,16 @@ use crate::rules::Recording;
 use crate::{EventKind, MetricEvent};
 
 /// A series: its cell, what it is called, and whether it is recorded at all.
+///
+/// In this order: what is needed to record and to expose it comes first, next to each other.
+#[repr(C)]
 pub(crate) struct Series<C> {
     gate: Gate,
+    /// The tags as they are exposed.
+    pub(crate) text: LabelText,
     pub(crate) cell: C,
     /// The metric's name as recorded, and the tags.
     pub(crate) labels: Labels,
-    /// The tags as they are exposed.
-    pub(crate) text: LabelText,
     pub(crate) kind: EventKind,
     /// Counts up from 0 within the registry.
     pub(crate) number: usize,
