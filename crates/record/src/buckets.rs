@@ -107,13 +107,13 @@ impl Bounds {
     #[inline]
     #[must_use]
     pub fn bucket(&self, value: f64) -> usize {
-        let mut at_most = 0;
+        let mut at_most = [0; LANES];
         for lanes in &*self.lanes {
-            at_most += lanes
-                .map(|bound| u64::from(value <= bound))
-                .iter()
-                .sum::<u64>();
+            for (at_most, bound) in at_most.iter_mut().zip(lanes) {
+                *at_most += u64::from(value <= *bound);
+            }
         }
+        let at_most = at_most.iter().sum::<u64>();
         // NaN is not even at most +Inf, with which they are filled up.
         (LANES * self.lanes.len() - at_most as usize).min(self.length)
     }

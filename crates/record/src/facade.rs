@@ -118,28 +118,31 @@ impl Shared {
     // Apart from the question whether anything is recorded, which is all there is to do while nothing is.
 
     #[inline(never)]
-    fn counter_of(&self, key: &Key) -> Option<metrics::Counter> {
-        self.keys.counters.get_or(key, || {
+    fn counter_of(&self, key: &Key) -> metrics::Counter {
+        let handle = self.keys.counters.get_or(key, || {
             let series = self.series::<CounterCell>(key.name(), &tags(key), EventKind::Counter)?;
             Some(metrics::Counter::from_arc(series))
-        })
+        });
+        handle.unwrap_or_else(metrics::Counter::noop)
     }
 
     #[inline(never)]
-    fn gauge_of(&self, key: &Key) -> Option<metrics::Gauge> {
-        self.keys.gauges.get_or(key, || {
+    fn gauge_of(&self, key: &Key) -> metrics::Gauge {
+        let handle = self.keys.gauges.get_or(key, || {
             let series = self.series::<GaugeCell>(key.name(), &tags(key), EventKind::Gauge)?;
             Some(metrics::Gauge::from_arc(series))
-        })
+        });
+        handle.unwrap_or_else(metrics::Gauge::noop)
     }
 
     #[inline(never)]
-    fn histogram_of(&self, key: &Key) -> Option<metrics::Histogram> {
-        self.keys.histograms.get_or(key, || {
+    fn histogram_of(&self, key: &Key) -> metrics::Histogram {
+        let handle = self.keys.histograms.get_or(key, || {
             let kind = EventKind::Histogram;
             let series = self.series::<HistogramCell>(key.name(), &tags(key), kind)?;
             Some(metrics::Histogram::from_arc(series))
-        })
+        });
+        handle.unwrap_or_else(metrics::Histogram::noop)
     }
 }
 
@@ -158,32 +161,29 @@ impl Recorder for Registry {
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> metrics::Counter {
         let shared = self.shared();
-        let handle = if shared.is_on() {
+        if shared.is_on() {
             shared.counter_of(key)
         } else {
-            None
-        };
-        handle.unwrap_or_else(metrics::Counter::noop)
+            metrics::Counter::noop()
+        }
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> metrics::Gauge {
         let shared = self.shared();
-        let handle = if shared.is_on() {
+        if shared.is_on() {
             shared.gauge_of(key)
         } else {
-            None
-        };
-        handle.unwrap_or_else(metrics::Gauge::noop)
+            metrics::Gauge::noop()
+        }
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
         let shared = self.shared();
-        let handle = if shared.is_on() {
+        if shared.is_on() {
             shared.histogram_of(key)
         } else {
-            None
-        };
-        handle.unwrap_or_else(metrics::Histogram::noop)
+            metrics::Histogram::noop()
+        }
     }
 }
 

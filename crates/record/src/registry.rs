@@ -3,7 +3,7 @@
 mod index;
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tidegate_series::{HELP_BYTES_MAX, UNIT_BYTES_MAX};
@@ -95,6 +95,8 @@ pub(crate) struct Shared {
     index: RwLock<Index>,
     hub: Arc<Hub>,
     pub(crate) keys: Keys,
+    /// How long the last exposition was.
+    pub(crate) rendered_bytes: AtomicUsize,
 }
 
 impl Default for Registry {
@@ -126,6 +128,7 @@ impl Registry {
             index: RwLock::new(Index::new(limits)),
             hub: Arc::default(),
             keys: Keys::default(),
+            rendered_bytes: AtomicUsize::new(0),
         };
         Self {
             root: Context::new(Arc::new(shared), Tags::default()),

@@ -1,12 +1,14 @@
 //! What is recorded, for whoever pulls it: as exposition text, or as numbers.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use tidegate_series::Labels;
 use tidegate_wire::ExpositionFormat;
-use tidegate_wire::text::{LabelText, MetricType, TextWriter};
+use tidegate_wire::text::{Beginnings, LabelText, MetricType, TextWriter};
 
 use crate::EventKind;
 use crate::cell::HistogramCell;
-use crate::registry::{Registry, Said};
+use crate::registry::{Family, Registry, Said};
 use crate::series::{AnySeries, Series};
 
 /// What one series has come to.
@@ -54,8 +56,12 @@ impl Registry {
     /// `tidegate_record_refused_total` and `tidegate_record_events_dropped_total`.
     #[must_use]
     pub fn render(&self, format: ExpositionFormat) -> String {
-        let mut out = Vec::new();
+        // As much as the last time, and what series are added meanwhile.
+        let last = &self.shared().rendered_bytes;
+        let room = last.load(Relaxed);
+        let mut out = Vec::with_capacity(room + room / 8);
         self.render_into(format, &mut out);
+        last.store(out.len(), Relaxed);
         String::from_utf8(out).expect("names, labels and numbers are text")
     }
 
@@ -64,7 +70,7 @@ impl Registry {
         let mut text = TextWriter::in_format(format, out);
         let mut counts = Vec::new();
         for (_, family) in self.shared().families() {
-            write_family(&family.said, &family.series, &mut counts, &mut text);
+            write_family(&family, &mut counts, &mut text);
         }
         let stats = self.stats();
         for (name, help, count) in [
@@ -128,30 +134,32 @@ pub(crate) fn cumulative(counts: &[u64]) -> impl Iterator<Item = u64> {
     })
 }
 
-fn write_family(
-    said: &Said,
-    series: &[AnySeries],
-    counts: &mut Vec<u64>,
-    text: &mut TextWriter<'_>,
-) {
-    let none = &LabelText::none();
-    let kind = metric_type(said.kind);
+fn write_family(family: &Family, counts: &mut Vec<u64>, text: &mut TextWriter<'_>) {
+    let (said, series) = (&*family.said, &*family.series);
     // The numbers first and by themselves: they are far apart, and the processor fetches many at once.
-    let visible = series
-        .iter()
-        .filter_map(|series| Some((series, shown(series)?)));
-    for (at, (series, value)) in visible.collect::<Vec<_>>().into_iter().enumerate() {
-        if at == 0 {
-            let name = &said.exposed;
-            text.family(name, kind, &said.help)
-                .unit(name, kind, &said.unit);
-        }
-        if let AnySeries::Histogram(series) = series {
-            write_histogram(said, series, counts, text);
-        } else {
-            text.series(&said.exposed, "", [series.text(), none], value);
-        }
+    let values: Vec<_> = series.iter().map(shown).collect();
+    if values.iter().all(Option::is_none) {
+        return;
     }
+    let (name, kind) = (&said.exposed, metric_type(said.kind));
+    text.family(name, kind, &said.help)
+        .unit(name, kind, &said.unit);
+    if kind == MetricType::Histogram {
+        for series in series {
+            if let AnySeries::Histogram(series) = series {
+                write_histogram(said, series, counts, text);
+            }
+        }
+        return;
+    }
+    let begin = || {
+        let mut beginnings = Beginnings::default();
+        series
+            .iter()
+            .for_each(|series| beginnings.push(name, series.text()));
+        beginnings
+    };
+    text.samples(family.beginnings.get_or_init(begin), &values);
 }
 
 /// The number that is exposed, `None` if there is nothing to expose; a histogram has many, and gives 0.

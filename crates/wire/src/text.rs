@@ -130,25 +130,35 @@ impl<'a> TextWriter<'a> {
         labels: [&LabelText; 2],
         value: f64,
     ) -> &mut Self {
-        debug_assert!(is_metric_name(name), "{name:?} is a metric name");
-        let [first, second] = labels.map(|labels| labels.0.as_bytes());
+        write_beginning(name, suffix, labels, self.out);
+        write_float(value, self.out);
+        self.out.push(b'\n');
+        self
+    }
+
+    /// Writes the samples of series that were begun before, each with its value; one without is left out.
+    /// This is the quickest way, for whoever exposes the same series again and again.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many values as beginnings.
+    pub fn samples(&mut self, beginnings: &Beginnings, values: &[Option<f64>]) -> &mut Self {
+        assert_eq!(
+            beginnings.ends.len(),
+            values.len(),
+            "each series has a value or none"
+        );
         let out = &mut *self.out;
-        // One piece of room for all of it.
-        out.reserve(name.len() + suffix.len() + first.len() + second.len() + SERIES_BYTES);
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(suffix.as_bytes());
-        if !first.is_empty() || !second.is_empty() {
-            out.push(b'{');
-            out.extend_from_slice(first);
-            if !first.is_empty() && !second.is_empty() {
-                out.push(b',');
+        out.reserve(beginnings.text.len() + values.len() * SERIES_BYTES);
+        let mut begin = 0;
+        for (&end, value) in beginnings.ends.iter().zip(values) {
+            if let Some(value) = value {
+                out.extend_from_slice(&beginnings.text[begin..end]);
+                write_float(*value, out);
+                out.push(b'\n');
             }
-            out.extend_from_slice(second);
-            out.push(b'}');
+            begin = end;
         }
-        out.push(b' ');
-        write_float(value, out);
-        out.push(b'\n');
         self
     }
 
@@ -257,6 +267,58 @@ impl LabelText {
         let text = String::from_utf8(out).expect("escaping keeps it text");
         Self(text.into_boxed_str())
     }
+}
+
+/// How the samples of many series begin: names and labels, written once for many expositions.
+///
+/// ```
+/// use tidegate_wire::text::{Beginnings, LabelText, TextWriter};
+///
+/// let mut beginnings = Beginnings::default();
+/// for route in ["/", "/items"] {
+///     beginnings.push("hits_total", &LabelText::new([("route", route)]));
+/// }
+/// let mut out = Vec::new();
+/// TextWriter::new(&mut out).samples(&beginnings, &[Some(3.0), None]);
+/// assert_eq!(out, b"hits_total{route=\"/\"} 3\n");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Beginnings {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Beginnings {
+    /// Adds a series.
+    ///
+    /// # Panics
+    ///
+    /// If `name` is not a metric name.
+    pub fn push(&mut self, name: &str, labels: &LabelText) {
+        assert!(is_metric_name(name), "{name:?} is a metric name");
+        write_beginning(name, "", [labels, &LabelText::none()], &mut self.text);
+        self.ends.push(self.text.len());
+    }
+}
+
+/// Writes a sample up to its value.
+fn write_beginning(name: &str, suffix: &str, labels: [&LabelText; 2], out: &mut Vec<u8>) {
+    debug_assert!(is_metric_name(name), "{name:?} is a metric name");
+    let [first, second] = labels.map(|labels| labels.0.as_bytes());
+    // One piece of room for all of it, and the value.
+    out.reserve(name.len() + suffix.len() + first.len() + second.len() + SERIES_BYTES);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(suffix.as_bytes());
+    if !first.is_empty() || !second.is_empty() {
+        out.push(b'{');
+        out.extend_from_slice(first);
+        if !first.is_empty() && !second.is_empty() {
+            out.push(b',');
+        }
+        out.extend_from_slice(second);
+        out.push(b'}');
+    }
+    out.push(b' ');
 }
 
 /// Writes labels, separated by commas.
@@ -402,12 +464,19 @@ mod tests {
                 .series("m", "", [&a, &none], -2.5)
                 .series("m", "", [&none, &b], 1e300)
                 .series("m", "", [&a, &b], f64::NAN);
+            let mut beginnings = Beginnings::default();
+            beginnings.push("n", &none);
+            beginnings.push("left_out", &a);
+            beginnings.push("n", &a);
+            text.samples(&beginnings, &[Some(0.5), None, Some(1e300)]);
         });
         let slow = written(|text| {
             text.sample("m_sum", [], 1.0)
                 .sample("m", [("a", "x\"\n"), ("b", "")], -2.5)
                 .sample("m", [("c", "\\")], 1e300)
-                .sample("m", [("a", "x\"\n"), ("b", ""), ("c", "\\")], f64::NAN);
+                .sample("m", [("a", "x\"\n"), ("b", ""), ("c", "\\")], f64::NAN)
+                .sample("n", [], 0.5)
+                .sample("n", [("a", "x\"\n"), ("b", "")], 1e300);
         });
         assert_eq!(quick, slow);
     }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tidegate_series::{LabelsError, MetricKind};
 use tidegate_wire::number::write_canonical;
-use tidegate_wire::text::LabelText;
+use tidegate_wire::text::{Beginnings, LabelText};
 
 use super::RegistryLimits;
 use crate::EventKind;
@@ -65,6 +65,8 @@ pub(crate) struct Family {
     pub(crate) said: Arc<Said>,
     /// Ordered by their tags as they are exposed.
     pub(crate) series: Arc<Vec<AnySeries>>,
+    /// How the samples of these series begin; made when they are first exposed.
+    pub(crate) beginnings: Arc<OnceLock<Beginnings>>,
     recording: Recording,
     refusals: Arc<Matter>,
 }
@@ -214,6 +216,7 @@ impl Index {
             .series
             .partition_point(|other| other.text() < series.text());
         Arc::make_mut(&mut family.series).insert(place, series.clone());
+        family.beginnings = Arc::default();
         self.series += 1;
         self.known.entry(hash).or_default().push(Known {
             name: own_name,
@@ -267,6 +270,7 @@ impl Index {
         let family = Family {
             said: Arc::new(said),
             series: Arc::default(),
+            beginnings: Arc::default(),
             recording: recording_of(&self.rules, name),
             refusals: Arc::default(),
         };
