@@ -36,8 +36,8 @@ pub const OTHER_BOUNDS: [f64; 16] = [
     1_000.0,
 ];
 
-/// How many bounds are compared at once.
-const LANES: usize = 8;
+/// How many bounds are compared in one step: with some left over, each of those would be a branch.
+const LANES: usize = 4;
 
 /// Ascending upper bounds. A bucket has what is at most its bound and above the one before; one more
 /// has what is above all.
@@ -45,8 +45,8 @@ const LANES: usize = 8;
 /// Cloning shares them.
 #[derive(Clone, PartialEq)]
 pub struct Bounds {
-    /// Filled up with +Inf.
-    lanes: Arc<[[f64; LANES]]>,
+    /// The bounds, filled up with +Inf.
+    padded: Arc<[f64]>,
     length: usize,
 }
 
@@ -72,13 +72,10 @@ impl Bounds {
                 position: at,
             });
         }
-        let lanes = bounds.chunks(LANES).map(|some| {
-            let mut lanes = [f64::INFINITY; LANES];
-            lanes[..some.len()].copy_from_slice(some);
-            lanes
-        });
+        let mut padded = bounds.to_vec();
+        padded.resize(bounds.len().next_multiple_of(LANES), f64::INFINITY);
         Ok(Self {
-            lanes: lanes.collect(),
+            padded: padded.into(),
             length: bounds.len(),
         })
     }
@@ -97,7 +94,7 @@ impl Bounds {
 
     /// The bounds, without +Inf.
     pub fn iter(&self) -> impl Iterator<Item = f64> {
-        self.lanes.iter().flatten().copied().take(self.length)
+        self.padded[..self.length].iter().copied()
     }
 
     /// The bucket of a value: the index of the first bound that is not below it, or [`len`](Self::len).
@@ -107,15 +104,9 @@ impl Bounds {
     #[inline]
     #[must_use]
     pub fn bucket(&self, value: f64) -> usize {
-        let mut at_most = [0; LANES];
-        for lanes in &*self.lanes {
-            for (at_most, bound) in at_most.iter_mut().zip(lanes) {
-                *at_most += u64::from(value <= *bound);
-            }
-        }
-        let at_most = at_most.iter().sum::<u64>();
+        let at_most = self.padded.iter().map(|bound| u64::from(value <= *bound));
         // NaN is not even at most +Inf, with which they are filled up.
-        (LANES * self.lanes.len() - at_most as usize).min(self.length)
+        (self.padded.len() - at_most.sum::<u64>() as usize).min(self.length)
     }
 
     /// What a metric of this unit has if nobody says otherwise.
