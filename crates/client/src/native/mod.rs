@@ -2,7 +2,8 @@
 //!
 //! An autoscaler wants [`Tidegate`]. The types it takes and gives are here as well, so that one
 //! `use` will do; `examples/reconcile.rs` shows a reconcile loop that scales on fresh data, holds
-//! on stale data, and refuses where there is none.
+//! on stale data, and refuses where there is none. What a program knows by itself it says through a
+//! [`Source`], as `examples/status_source.rs` does with a status page.
 
 mod addresses;
 mod body;
@@ -12,6 +13,7 @@ mod client;
 mod clock;
 mod http;
 mod records;
+mod source;
 mod status;
 mod terms;
 mod url;
@@ -33,6 +35,7 @@ pub use client::Tidegate;
 pub use clock::TokioClock;
 pub use http::{CONNECT_TIMEOUT, HttpTransport, IDLE_CONNECTION_TIMEOUT, TransportError};
 pub use records::Records;
+pub use source::{Batch, COLLECT_EVERY_MIN, RunningSource, Source, SourceError, SourceSettings};
 pub use status::{SourceState, TemplateState};
 pub use url::{SourceUrl, UrlError};
 pub use watch::{WATCH_EVERY_MIN, Watch};

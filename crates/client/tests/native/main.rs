@@ -5,4 +5,5 @@ mod asking;
 mod building;
 mod changing;
 mod server;
+mod sources;
 mod watching;
