@@ -72,7 +72,11 @@ fn options() -> Result<Options, String> {
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{name} wants a value"));
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| format!("{name} wants a value"))
+        };
         let number = |text: String| {
             let number = text.parse::<u64>();
             number.map_err(|_| format!("{name} wants a number, not {text:?}"))
@@ -85,7 +89,8 @@ fn options() -> Result<Options, String> {
             "--into" => options.into = value()?.into(),
             _ => {
                 let target = TARGETS.iter().find(|target| target.name == name);
-                options.target = Some(target.ok_or(format!("no target is called {name:?}"))?);
+                options.target =
+                    Some(target.ok_or_else(|| format!("no target is called {name:?}"))?);
             }
         }
     }

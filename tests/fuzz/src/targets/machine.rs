@@ -179,7 +179,7 @@ impl World {
                 // Clocks step, even back.
                 let step_ms = i64::from(script.byte() as i8) * script.pick(&[1, 1_000, 3_600_000]);
                 self.now.wall.0 = self.now.wall.0.saturating_add(step_ms);
-                if script.byte() % 8 == 0 {
+                if script.byte().is_multiple_of(8) {
                     let mono_ns = self.now.mono.as_nanos() / 2;
                     self.now.mono = Instant::from_nanos(mono_ns);
                     self.wakes = 0;

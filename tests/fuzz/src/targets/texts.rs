@@ -122,7 +122,7 @@ fn slow_duration_ms(text: &str) -> Option<i64> {
         }
     }
     let whole = rest.is_empty() && parts > 0 && total * 1_000_000 <= i128::from(i64::MAX);
-    whole.then(|| total as i64)
+    whole.then_some(total as i64)
 }
 
 fn form(bytes: &[u8]) {
