@@ -1,6 +1,6 @@
 //! Measures by the processor time of this program, which others on the machine do not lengthen.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -18,15 +18,32 @@ pub(crate) fn used() -> Duration {
 /// A contestant does `operations` in one call.
 pub(crate) fn contest<const N: usize>(
     operations: u32,
+    contestants: [&mut dyn FnMut(); N],
+) -> [f64; N] {
+    contest_by(used, operations, contestants)
+}
+
+/// As [`contest`], by the wall clock: for contestants of several threads, whose waiting counts.
+pub(crate) fn contest_elapsed<const N: usize>(
+    operations: u32,
+    contestants: [&mut dyn FnMut(); N],
+) -> [f64; N] {
+    let begun = Instant::now();
+    contest_by(|| begun.elapsed(), operations, contestants)
+}
+
+fn contest_by<const N: usize>(
+    clock: impl Fn() -> Duration,
+    operations: u32,
     mut contestants: [&mut dyn FnMut(); N],
 ) -> [f64; N] {
     let mut rounds = [[0.0; ROUNDS]; N];
     // The first round warms up, and is not counted.
     for round in 0..=ROUNDS {
         for (contestant, rounds) in contestants.iter_mut().zip(&mut rounds) {
-            let before = used();
+            let before = clock();
             contestant();
-            let spent = used() - before;
+            let spent = clock() - before;
             rounds[round.saturating_sub(1)] = spent.as_nanos() as f64 / f64::from(operations);
         }
     }

@@ -13,6 +13,7 @@ mod hits;
 mod http;
 mod machine;
 mod ranges;
+mod recording;
 mod series;
 mod table;
 mod tracked;
@@ -45,6 +46,7 @@ fn run() -> Result<bool> {
     let mut table = Table::default();
     machine::describe(match subject {
         "decode" | "range" => decode::RIVALS,
+        "series" => recording::RIVALS,
         _ => "quick_cache 0.7, pco 1.1",
     });
     match subject {
@@ -53,7 +55,10 @@ fn run() -> Result<bool> {
             tracked::measure(&mut table);
             front::measure(&mut table);
         }
-        "series" => series::measure(&mut table)?,
+        "series" => {
+            series::measure(&mut table)?;
+            recording::measure(&mut table)?;
+        }
         "decode" => decode::measure(&mut table, arguments.next().as_deref())?,
         "range" => {
             decode::measure(&mut table, arguments.next().as_deref())?;
