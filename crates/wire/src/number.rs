@@ -14,8 +14,8 @@ pub use duration::{parse_api_duration_ns, parse_duration_ms};
 pub(crate) use line::Line;
 use line::NUMBER_BYTES;
 pub(crate) use plain::{BEFORE, plain_sample};
-pub use time::parse_timestamp_ms;
 pub(crate) use time::{float_seconds_ms, parse_decimal_seconds};
+pub use time::{parse_timestamp_ms, write_rfc3339_ms};
 
 /// The longest number, timestamp or duration that is looked at: no sensible one is longer.
 ///

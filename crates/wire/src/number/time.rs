@@ -1,5 +1,8 @@
 //! Timestamps: exact decimal seconds from responses, and what the API accepts as a time.
 
+use alloc::format;
+use alloc::vec::Vec;
+
 use super::{NumberError, TEXT_BYTES_MAX, parse_float};
 
 /// Times Prometheus' clients send for "from the beginning" and "to the end", and their milliseconds.
@@ -18,6 +21,9 @@ const OPEN_ENDS: [(&str, i64); 2] = [
 
 /// Days of 400 years, after which the calendar repeats.
 const DAYS_PER_ERA: i64 = 146_097;
+
+/// Days from 0000-03-01 to 1970-01-01.
+const EPOCH: i64 = 719_468;
 
 /// Parses a time as Prometheus' API does: Unix seconds as a float, or RFC 3339; the result is in milliseconds.
 ///
@@ -98,6 +104,25 @@ pub(crate) fn parse_decimal_seconds(text: &str) -> Option<i64> {
     }
 }
 
+/// Appends a timestamp as Prometheus writes times of day: RFC 3339 in UTC, to the millisecond, without trailing zeros
+/// of the fraction. Years past 9999 have the digits they need, those before 0 a sign.
+pub fn write_rfc3339_ms(timestamp_ms: i64, out: &mut Vec<u8>) {
+    let (seconds, millis) = (
+        timestamp_ms.div_euclid(1_000),
+        timestamp_ms.rem_euclid(1_000),
+    );
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = date_of(days);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let date = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    out.extend_from_slice(date.as_bytes());
+    if millis > 0 {
+        let fraction = format!(".{millis:03}");
+        out.extend_from_slice(fraction.trim_end_matches('0').as_bytes());
+    }
+    out.push(b'Z');
+}
+
 /// Parses `2006-01-02T15:04:05.999Z` or with an offset; `,` may stand for the point, as in Go.
 fn rfc3339_ms(text: &[u8]) -> Option<i64> {
     let (date_time, rest) = text.split_at_checked(19)?;
@@ -167,13 +192,26 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
+/// The year, month and day that are this many days from 1970-01-01; the reverse of [`days_since_epoch`].
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + EPOCH;
+    let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
+    // What leap days add is taken out first, so that years are 365 days.
+    let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / (DAYS_PER_ERA - 1);
+    let year_of_era = (day_of_era - leap_days) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, day)
+}
+
 /// Days from 1970-01-01 to a date of the proleptic Gregorian calendar.
 ///
 /// Years are counted from March, so that the leap day ends them; month lengths then follow
 /// `(153·m + 2) / 5`.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
-    /// Days from 0000-03-01 to 1970-01-01.
-    const EPOCH: i64 = 719_468;
     let year = if month <= 2 { year - 1 } else { year };
     let month_from_march = (month + 9) % 12;
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -184,6 +222,8 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -298,6 +338,34 @@ mod tests {
             "1e2147483647",
         ] {
             assert_eq!(parse_decimal_seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_in_utc_without_trailing_zeros() {
+        for (timestamp_ms, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1_700_000_000_500, "2023-11-14T22:13:20.5Z"),
+            (951_782_400_010, "2000-02-29T00:00:00.01Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "10000-01-01T00:00:00Z"),
+        ] {
+            let mut out = Vec::new();
+            write_rfc3339_ms(timestamp_ms, &mut out);
+            assert_eq!(core::str::from_utf8(&out), Ok(text));
+        }
+        let mut out = Vec::new();
+        write_rfc3339_ms(i64::MIN, &mut out);
+        write_rfc3339_ms(i64::MAX, &mut out);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(timestamp_ms in -62_167_219_200_000..253_402_300_800_000_i64) {
+            let mut out = Vec::new();
+            write_rfc3339_ms(timestamp_ms, &mut out);
+            let text = core::str::from_utf8(&out).unwrap();
+            prop_assert_eq!(parse_timestamp_ms(text), Ok(timestamp_ms));
         }
     }
 }
