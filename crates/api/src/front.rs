@@ -15,8 +15,11 @@ use crate::route::{Endpoint, Route, route};
 use crate::tag::unless_known;
 use crate::{
     Change, ChangeError, Command, CommandId, HttpRequest, HttpResponse, Input, Output, Reply,
-    aggregated, error, held, metrics, record, render, status, window,
+    aggregated, alerts, error, held, metrics, record, render, status, window,
 };
+
+/// The source of Tidegate's own series.
+const LOCAL: &str = "local";
 
 /// A collector and its HTTP API as one machine without IO.
 #[derive(Debug)]
@@ -186,6 +189,9 @@ impl Front {
                 self.http_ask(id, ask, &route, request, View::Query { head }, now)
             }
             Endpoint::Other { path } => {
+                if let Some(response) = self.own(path, &route, request)? {
+                    return Err(response);
+                }
                 let ask = Params::of(&route, request)?.endpoint_ask(path)?;
                 self.http_ask(id, ask, &route, request, View::Query { head }, now)
             }
@@ -237,6 +243,7 @@ impl Front {
                 let params = Params::of(&route, request)?;
                 Err(self.owners(request, &params)?)
             }
+            Endpoint::Alerts => Err(alerts::alerts(&self.collector)),
             Endpoint::Templates => Err(status::templates(&self.collector)),
             Endpoint::Explain => {
                 let params = Params::of(&route, request)?;
@@ -261,6 +268,29 @@ impl Front {
             Endpoint::Metrics => Err(metrics::metrics(&self.collector, &self.version)),
             Endpoint::Ready => Err(HttpResponse::text(200, "Tidegate is ready.\n")),
         }
+    }
+
+    /// What `local` answers of what only its rules can.
+    fn own(
+        &self,
+        path: &str,
+        route: &Route,
+        request: &HttpRequest,
+    ) -> Result<Option<HttpResponse>, HttpResponse> {
+        let is_local = match &route.sources[..] {
+            [] => **self.collector.default_source() == *LOCAL,
+            [source] => source == LOCAL,
+            _ => false,
+        };
+        Ok(match path {
+            "alerts" if is_local => Some(alerts::alerts(&self.collector)),
+            "rules" if is_local => {
+                let params = Params::of(route, request)?.values();
+                let kind = params.get("type").map(String::as_str);
+                Some(alerts::rules(&self.collector, kind))
+            }
+            _ => None,
+        })
     }
 
     fn http_ask(

@@ -4,7 +4,9 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use tidegate_core::{AGE_BUCKETS_S, BreakerState, Collector, SourceHealth, SourceStatus};
+use tidegate_core::{
+    AGE_BUCKETS_S, AlertState, BreakerState, Collector, SourceHealth, SourceStatus,
+};
 use tidegate_wire::text::{CONTENT_TYPE, MetricType, TextWriter};
 
 use crate::{HttpResponse, status};
@@ -18,6 +20,7 @@ pub(crate) fn metrics(collector: &Collector, version: &str) -> HttpResponse {
     asks(&mut text, collector);
     ages(&mut text, collector);
     sources(&mut text, collector);
+    alerts(&mut text, collector);
     plain(&mut text, collector);
     refused(&mut text, collector);
     HttpResponse::new(200, CONTENT_TYPE, body)
@@ -144,6 +147,22 @@ fn targets(text: &mut TextWriter<'_>, collecting: &[&SourceStatus]) {
     for source in collecting {
         let labels = [("source", &*source.name)];
         text.sample(name, labels, source.targets_up() as f64);
+    }
+}
+
+fn alerts(text: &mut TextWriter<'_>, collector: &Collector) {
+    let stats = collector.stats();
+    let name = "tidegate_alerts";
+    text.family(
+        name,
+        MetricType::Gauge,
+        "Alerts on Tidegate's own series by their state.",
+    );
+    for (state, alerts) in [
+        (AlertState::Firing, stats.alerts_firing),
+        (AlertState::Pending, stats.alerts_pending),
+    ] {
+        text.sample(name, [("state", state.as_str())], alerts as f64);
     }
 }
 

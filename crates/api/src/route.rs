@@ -48,6 +48,7 @@ pub(crate) enum Endpoint {
     Held,
     /// Statistics of them over windows.
     Aggregated,
+    Alerts,
     Owners,
     Templates,
     Explain,
@@ -99,6 +100,7 @@ impl Endpoint {
             | Self::CollectAll
             | Self::Held
             | Self::Aggregated
+            | Self::Alerts
             | Self::Templates
             | Self::Explain
             | Self::Health
@@ -206,6 +208,7 @@ fn endpoint(path: &str, of_source: bool) -> Option<Endpoint> {
         "/v1/collect_all" => Some(Endpoint::CollectAll),
         "/v1/series" => Some(Endpoint::Held),
         "/metrics/aggregated" => Some(Endpoint::Aggregated),
+        "/v1/alerts" if !of_source => Some(Endpoint::Alerts),
         "/v1/owners" if !of_source => Some(Endpoint::Owners),
         "/v1/templates" if !of_source => Some(Endpoint::Templates),
         "/v1/explain" if !of_source => Some(Endpoint::Explain),

@@ -111,8 +111,9 @@ impl ShardPlan {
     /// What the shard `nth` is configured with. What is bounded for the whole process is divided:
     /// the bytes of the cache, and of each source the fetches under way, the places in its queue
     /// and the floor of its retry budget, of which every shard has at least one. The sources of
-    /// the first shard are not probed, refreshed or collected by others, and each shard draws its jitter
-    /// from a seed of its own. A single shard has the configuration as it is.
+    /// the first shard are not probed, refreshed or collected by others, its alert rules are not
+    /// theirs, and each shard draws its jitter from a seed of its own. A single shard has the
+    /// configuration as it is.
     pub fn share(&self, config: &Config, nth: usize) -> Config {
         let mut share = config.clone();
         if self.shards == 1 {
@@ -124,6 +125,9 @@ impl ShardPlan {
         limits.fetches_per_source_max = part(limits.fetches_per_source_max);
         limits.queue_per_source_max = part(limits.queue_per_source_max);
         share.seed = config.seed.wrapping_add(nth as u64);
+        if nth != FIRST {
+            share.alerts.rules.clear();
+        }
         for source in &mut share.sources {
             let floor = &mut source.retry_budget.floor;
             if *floor > 0 {
@@ -168,7 +172,9 @@ impl ShardPlan {
             }
             // Catalogs and owners are the same everywhere, and so is who says so.
             Endpoint::Owners | Endpoint::Templates | Endpoint::BuildInfo => Way::One(FIRST),
-            Endpoint::Held | Endpoint::Aggregated | Endpoint::Push => Way::One(FIRST),
+            Endpoint::Held | Endpoint::Aggregated | Endpoint::Alerts | Endpoint::Push => {
+                Way::One(FIRST)
+            }
             Endpoint::Explain => Way::All(Merge::Explanation),
             Endpoint::Health => Way::All(Merge::Health),
             Endpoint::Stats => Way::All(Merge::Stats),

@@ -121,6 +121,42 @@ export interface LocalOptions {
   metrics?: Record<string, MetricOptions>;
 }
 
+/** How a number must compare with another. NaN meets `!=` alone. */
+export type Comparison = ">" | ">=" | "<" | "<=" | "==" | "!=";
+
+/** An alert rule on Tidegate's own series: one of `threshold`, `rateOfChange` and `band`. */
+export interface AlertOptions {
+  /** The `alertname` of its alerts. */
+  name: string;
+  /** Which series: an instant selector without offset. */
+  selector: string;
+  /** The newest sample, or a statistic of a window (`avg`, `p99`, `rate`, …), compares so with the value. */
+  threshold?: { op: Comparison; value: number; statistic?: string; windowMs?: number };
+  /** The change of a gauge per second over the window compares so with the value. */
+  rateOfChange?: { op: Comparison; value: number; windowMs: number };
+  /** The newest sample is outside of what the ones before it taught. */
+  band?: {
+    /** Standard deviations from the mean that are still inside. Default 3. */
+    deviations?: number;
+    /** How many samples are remembered. Default 240. */
+    memorySamples?: number;
+    /** How many are learned before one is judged. Default 20. */
+    samplesMin?: number;
+    /** Distance from the mean that is inside whatever the deviation is. Default 0. */
+    distanceMin?: number;
+    /** On which side of the band a sample matters. Default either. */
+    side?: "either" | "above" | "below";
+  };
+  /** How long the condition must be met before the alert fires. Default 0: at once. */
+  forMs?: number;
+  /** How long a firing alert stays so after the condition was last met. Default 0. */
+  keepFiringForMs?: number;
+  /** Labels beside those of the series. */
+  labels?: Record<string, string>;
+  /** Texts, with `{{ $value }}` and `{{ $labels.name }}`. */
+  annotations?: Record<string, string>;
+}
+
 export interface TidegateOptions {
   /** Sources by name; a string is a source's URL. The first one is the default source. */
   sources: Record<string, string | SourceOptions>;
@@ -128,6 +164,10 @@ export interface TidegateOptions {
   cacheBytesMax?: number;
   /** The bounds of Tidegate's own series. */
   local?: LocalOptions;
+  /** Alert rules; what becomes of them is told to `onEvent`. */
+  alerts?: AlertOptions[];
+  /** How often they are looked at. Default 15,000; at least 1,000. */
+  alertIntervalMs?: number;
   /** What random choices such as jitter are drawn from: a whole number from 0 to 2^53 - 1. Default: another one each time. */
   seed?: number;
   /** Called for every event. What it throws is dropped. */

@@ -9,12 +9,18 @@ const SOURCE_OPTIONS = [
   "unavailablePastMs", "probeIntervalMs", "fetchIntervalMs", "idleAfterMs", "instantStepMs", "align", "retriesMax", "retryBackoffMs",
   "retryBackoffMaxMs", "breakerFailuresMax", "breakerOpenMs", "breakerOpenMaxMs",
 ];
-const CREATE_OPTIONS = ["sources", "cacheBytesMax", "local", "seed", "onEvent"];
+const CREATE_OPTIONS = ["sources", "cacheBytesMax", "local", "alerts", "alertIntervalMs", "seed", "onEvent"];
 const METRIC_OPTIONS = ["seriesMax", "valuesPerLabelMax", "pointsMax", "ageMaxMs", "intervalMs"];
 const LOCAL_OPTIONS = [
   "seriesMax", "seriesPerMetricMax", "labelsPerSeriesMax", "valuesPerLabelMax", "pointsMax", "bytesMax", "ageMaxMs",
   "expireAfterMs", "lookbackMs", "metrics",
 ];
+const ALERT_OPTIONS = ["name", "selector", "threshold", "rateOfChange", "band", "forMs", "keepFiringForMs", "labels", "annotations"];
+const CONDITION_OPTIONS = {
+  threshold: ["op", "value", "statistic", "windowMs"],
+  rateOfChange: ["op", "value", "windowMs"],
+  band: ["deviations", "memorySamples", "samplesMin", "distanceMin", "side"],
+};
 const QUERY_OPTIONS = ["source", "sources", "timeMs", "startMs", "endMs", "stepMs", "maxAgeMs", "allowStale", "maxStaleMs", "timeoutMs"];
 const INVALIDATE_OPTIONS = ["key", "prefix", "source", "template", "all"];
 
@@ -144,7 +150,9 @@ function checked(options) {
     if (typeof source?.url !== "string") throw new TidegateError("config", `source ${name} needs a url`);
     return [name, source];
   });
-  return { sources, cacheBytesMax: options.cacheBytesMax, local: bounds(options.local), seed: options.seed };
+  if (options.alerts !== undefined) knownAlerts(options.alerts);
+  const { cacheBytesMax, alerts, alertIntervalMs, seed } = options;
+  return { sources, cacheBytesMax, local: bounds(options.local), alerts, alertIntervalMs, seed };
 }
 
 /** The bounds of own series, those of single metrics as pairs, in the order in which they were written. */
@@ -163,6 +171,16 @@ function targetPairs(name, targets) {
     throw new TidegateError("config", `source ${name} needs targets: { name: url }`);
   }
   return pairs;
+}
+
+/** Refuses what is no list of alert rules. */
+function knownAlerts(alerts) {
+  if (!Array.isArray(alerts)) throw new TidegateError("config", "alerts must be an array of rules");
+  for (const alert of alerts) {
+    const where = `alert ${alert?.name}`;
+    known(alert, ALERT_OPTIONS, where);
+    for (const [condition, names] of Object.entries(CONDITION_OPTIONS)) known(alert?.[condition], names, `${where}: ${condition}`);
+  }
 }
 
 /** Refuses an option that nobody reads: it is a slip of the pen. */

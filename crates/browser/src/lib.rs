@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod alert;
 mod answer;
 mod clock;
 mod core;

@@ -11,6 +11,7 @@ use tidegate_core::{
 use wasm_bindgen::JsValue;
 
 use crate::address::{Address, Addresses};
+use crate::alert::AlertOptions;
 use crate::keeping::LocalOptions;
 
 /// Options of `create`, as `index.js` passes them on: the sources in order.
@@ -20,6 +21,8 @@ pub(crate) struct CreateOptions {
     pub(crate) sources: Vec<(String, SourceOptions)>,
     cache_bytes_max: Option<f64>,
     local: Option<LocalOptions>,
+    alerts: Option<Vec<AlertOptions>>,
+    alert_interval_ms: Option<f64>,
     seed: Option<f64>,
 }
 
@@ -147,6 +150,10 @@ impl CreateOptions {
             .map(|(name, options)| options.config(name))
             .collect();
         let mut config = Config::with_sources(sources?);
+        let rules = self.alerts.iter().flatten().map(AlertOptions::rule);
+        config.alerts.rules = rules.collect::<Result<_, _>>()?;
+        let interval = config.alerts.interval;
+        config.alerts.interval = duration("alertIntervalMs", self.alert_interval_ms, interval)?;
         config.seed = self.seed.map_or(Ok(drawn), seed)?;
         if let Some(local) = &self.local {
             config.local = local.config()?;
@@ -328,7 +335,7 @@ pub(crate) fn duration(
 }
 
 /// A whole number; what is more than a `u32` holds is as good as endless.
-fn count(option: &str, count: Option<f64>, default: u32) -> Result<u32, String> {
+pub(crate) fn count(option: &str, count: Option<f64>, default: u32) -> Result<u32, String> {
     match count {
         None => Ok(default),
         // Saturates.
@@ -353,6 +360,8 @@ mod tests {
             sources: vec![("prom".into(), source)],
             cache_bytes_max,
             local: None,
+            alerts: None,
+            alert_interval_ms: None,
             seed: None,
         }
         .config(0)
@@ -375,6 +384,8 @@ mod tests {
                 sources: vec![("prom".into(), source())],
                 cache_bytes_max: None,
                 local: None,
+                alerts: None,
+                alert_interval_ms: None,
                 seed: given,
             };
             options.config(7).map(|config| config.seed)

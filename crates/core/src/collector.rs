@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use tidegate_series::Store;
 
+use crate::alert::Alerts;
 use crate::cache::Cache;
 use crate::config::LOCAL;
 use crate::flight::Flights;
@@ -17,11 +18,12 @@ use crate::source::{Source, parse_catalog};
 use crate::timers::{Timer, Timers};
 use crate::tracker::Tracker;
 use crate::{
-    Ask, AskId, BreakerState, Config, ConfigError, FetchError, FetchId, Instant, Limits, Lookup,
-    Now, Output, QueryError, Random, Record, RecordError, Recorded, Response, SourceHealth,
-    SourceKind, SourceStatus, Stats, Template,
+    AlertState, Ask, AskId, BreakerState, Config, ConfigError, FetchError, FetchId, Instant,
+    Limits, Lookup, Now, Output, QueryError, Random, Record, RecordError, Recorded, Response,
+    SourceHealth, SourceKind, SourceStatus, Stats, Template,
 };
 
+mod alerting;
 mod catalog;
 mod collecting;
 mod explain;
@@ -52,7 +54,7 @@ pub use hits::{Handle, Hit};
 /// - **Outputs**: [`poll_output`](Self::poll_output), to be drained before the driver waits.
 /// - **Views**: [`stats`](Self::stats), [`sources`](Self::sources), [`series`](Self::series),
 ///   [`templates`](Self::templates), [`template`](Self::template), [`packs`](Self::packs),
-///   [`owners`](Self::owners), [`explain`](Self::explain).
+///   [`owners`](Self::owners), [`alert_rules`](Self::alert_rules), [`explain`](Self::explain).
 ///
 /// Commands and news may come back to back without draining in between; only outputs pile up.
 /// Every call that takes `now` takes the current time; a `mono` that lies before an earlier
@@ -80,6 +82,7 @@ pub struct Collector {
     /// Sources whose queue may have somebody to go on.
     waking: BTreeSet<usize>,
     library: library::Library,
+    alerts: Alerts,
     random: Random,
     next_ask: u64,
     outputs: VecDeque<Output>,
@@ -114,6 +117,7 @@ impl Collector {
             timers: Timers::default(),
             waking: BTreeSet::new(),
             library: library::Library::new(config.packs, config.owners)?,
+            alerts: Alerts::new(config.alerts, now).map_err(ConfigError::Alert)?,
             random: Random::new(config.seed),
             next_ask: 0,
             outputs: VecDeque::new(),
@@ -125,6 +129,7 @@ impl Collector {
             collector.order.push(settings.name.as_str().into());
             collector.add_source(Source::new(settings, catalog), now);
         }
+        collector.schedule_alerts();
         let cleanup = now.mono + collector.cleanup_interval;
         collector.timers.set(cleanup, Timer::Cleanup);
         Ok(collector)
@@ -219,6 +224,7 @@ impl Collector {
                 Timer::Refresh(id) => self.refresh(id, now),
                 Timer::Collect(source) => self.collect(source, now),
                 Timer::Probe(source) => self.probe(source, now),
+                Timer::Alerts => self.look_at_alerts(now),
                 Timer::Cleanup => self.clean_up(now),
             }
             self.launch_all(now);
@@ -263,6 +269,8 @@ impl Collector {
             askers_waiting: self.flights.waiting(),
             refusals: self.refusals.len(),
             tracked: self.tracker.len(),
+            alerts_pending: self.alerts.count(AlertState::Pending),
+            alerts_firing: self.alerts.count(AlertState::Firing),
             series: store.len(),
             series_max: store.limits().series_max,
             samples: store.sample_count(),

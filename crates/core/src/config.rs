@@ -10,7 +10,8 @@ use tidegate_series::LABEL_VALUE_BYTES_MAX;
 
 use crate::pack::packs;
 use crate::{
-    BreakerConfig, OwnerError, OwnerMap, PackConfig, RetryBudgetConfig, RetryConfig, Thresholds,
+    AlertsConfig, BreakerConfig, OwnerError, OwnerMap, PackConfig, RetryBudgetConfig, RetryConfig,
+    Thresholds,
 };
 
 mod error;
@@ -46,6 +47,8 @@ pub struct Config {
     pub packs: Vec<PackConfig>,
     /// Owners by workload, see [`OwnerMap`].
     pub owners: BTreeMap<String, String>,
+    /// Alert rules on Tidegate's own series.
+    pub alerts: AlertsConfig,
     /// What bounds everything else.
     pub limits: Limits,
     /// What every random choice, such as jitter, is drawn from: the same seed and the same calls
@@ -70,6 +73,7 @@ impl Config {
         check_packs(&self.packs)?;
         self.local.rules()?;
         owner_map(&self.owners).map_err(ConfigError::Owner)?;
+        self.alerts.check().map_err(ConfigError::Alert)?;
         let mut names = BTreeSet::from([LOCAL]);
         for source in &self.sources {
             if !is_name(&source.name) {

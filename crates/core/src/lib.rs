@@ -46,6 +46,7 @@ extern crate std;
 
 mod adaptive;
 mod aggregation;
+mod alert;
 mod answer;
 mod ask;
 mod breaker;
@@ -83,6 +84,10 @@ mod tracker;
 
 pub use adaptive::{AdaptiveTtl, Fingerprint};
 pub use aggregation::{Aggregation, AggregationError};
+pub use alert::{
+    ALERT_RULES_MAX, Alert, AlertCondition, AlertError, AlertRule, AlertRuleStatus, AlertState,
+    AlertWindow, AlertsConfig, Band, BandConfig, BandSide, Comparison,
+};
 pub use answer::{Answer, Payload, Provenance, Reuse};
 pub use ask::{Ask, AskId, Lookup, Priority, Query};
 pub use breaker::{Admission, Breaker, BreakerConfig, BreakerState};

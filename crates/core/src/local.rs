@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::iter::Peekable;
 use core::time::Duration;
 
-use tidegate_series::{Labels, Matcher, Nearing, Ring, SeriesHandle, Store, is_stale};
+use tidegate_series::{AppendError, Labels, Matcher, Nearing, Ring, SeriesHandle, Store, is_stale};
 use tidegate_wire::number::parse_api_duration_ns;
 use tidegate_wire::{Columns, ColumnsBuilder, Data, QueryResponse};
 
@@ -121,6 +121,20 @@ impl Local {
         let nearing = self.store.take_nearing().into_iter();
         notices.extend(nearing.map(Notice::Near));
         recorded
+    }
+
+    pub(crate) const fn lookback_ms(&self) -> i64 {
+        self.lookback_ms
+    }
+
+    /// Adds a sample of Tidegate's own.
+    pub(crate) fn keep(
+        &mut self,
+        labels: &Labels,
+        value: f64,
+        wall: UnixMillis,
+    ) -> Result<(), AppendError> {
+        self.store.append(labels, wall.0, value)
     }
 
     /// Adds a sample whose time is believable now.

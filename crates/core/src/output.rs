@@ -65,6 +65,8 @@ pub enum Wake {
     Collect,
     /// A source has been silent for a while and is asked whether it is there.
     Probe,
+    /// Alert rules are looked at.
+    Alerts,
     /// What nobody can use any more is dropped.
     Cleanup,
 }
@@ -79,6 +81,7 @@ impl Wake {
             Self::Refresh => "refresh",
             Self::Collect => "collect",
             Self::Probe => "probe",
+            Self::Alerts => "alerts",
             Self::Cleanup => "cleanup",
         }
     }
@@ -124,6 +127,7 @@ mod tests {
             Wake::Refresh,
             Wake::Collect,
             Wake::Probe,
+            Wake::Alerts,
             Wake::Cleanup,
         ];
         let words: alloc::collections::BTreeSet<_> = all.iter().map(|wake| wake.as_str()).collect();

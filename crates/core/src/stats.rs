@@ -80,6 +80,10 @@ pub struct Stats {
     pub fetches_in_flight: usize,
     /// Askers waiting now.
     pub askers_waiting: usize,
+    /// Alerts that are pending now.
+    pub alerts_pending: usize,
+    /// Alerts that are firing now.
+    pub alerts_firing: usize,
     /// Series kept now.
     pub series: usize,
     /// How many may be kept.

@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Collect(usize),
     /// The source at this place is due for a probe.
     Probe(usize),
+    /// Alert rules are due to be looked at.
+    Alerts,
     /// Cache and series are due for a cleanup.
     Cleanup,
 }
@@ -46,6 +48,11 @@ impl Timers {
         self.due.retain(|(_, timer)| !of_source.contains(timer));
     }
 
+    /// Clears the look at alert rules, whenever it is due.
+    pub(crate) fn clear_alerts(&mut self) {
+        self.due.retain(|(_, timer)| *timer != Timer::Alerts);
+    }
+
     /// Takes out the soonest timer whose instant has come.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
         let first = *self.due.first().filter(|(at, _)| *at <= now)?;
@@ -62,6 +69,7 @@ impl Timers {
             Timer::Ask(_) => Wake::AskTimeout,
             Timer::Collect(_) => Wake::Collect,
             Timer::Probe(_) => Wake::Probe,
+            Timer::Alerts => Wake::Alerts,
             Timer::Cleanup => Wake::Cleanup,
         };
         Some(Deadline { at, wake })

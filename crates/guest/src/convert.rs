@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tidegate_api::{Change, CommandId, HttpRequest, HttpResponse, Input, Output, Reply, Reuse};
 use tidegate_core::{
-    BreakerConfig, CacheConfig, Config, Deadline, Event, Family, Fetch, FetchError, FetchId,
+    AlertCondition, AlertRule, AlertWindow, AlertsConfig, BandConfig, BandSide, BreakerConfig,
+    CacheConfig, Comparison, Config, Deadline, Event, Family, Fetch, FetchError, FetchId,
     FieldConfig, Forget, Freshness, Instant, Invalidation, Level, Limits, LocalConfig, Method,
     MetricConfig, Now, PackConfig, ParamConfig, ParamType, Record, RecordConfig, Recorded,
     Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig, SourceKind, TemplateConfig,
@@ -35,6 +36,7 @@ pub(crate) fn config(config: wit::Config) -> (Config, String) {
             local: local(config.local),
             packs: config.packs.into_iter().map(pack).collect(),
             owners: config.owners.into_iter().collect(),
+            alerts: alerts(config.alerts),
             limits: limits(config.limits),
             seed: config.seed,
         },
@@ -95,6 +97,61 @@ fn field(field: wit::FieldConfig) -> FieldConfig {
         unit: field.unit,
         when: field.when,
         source: field.source,
+    }
+}
+
+fn alerts(alerts: wit::AlertsConfig) -> AlertsConfig {
+    AlertsConfig {
+        interval: Duration::from_millis(alerts.interval_ms),
+        rules: alerts.rules.into_iter().map(alert_rule).collect(),
+    }
+}
+
+fn alert_rule(rule: wit::AlertRule) -> AlertRule {
+    AlertRule {
+        name: rule.name,
+        selector: rule.selector,
+        condition: match rule.condition {
+            wit::AlertCondition::Threshold(threshold) => AlertCondition::Threshold {
+                over: threshold.over.map(|over| AlertWindow {
+                    statistic: over.statistic,
+                    window: Duration::from_millis(over.window_ms),
+                }),
+                op: comparison(threshold.op),
+                value: threshold.value,
+            },
+            wit::AlertCondition::RateOfChange(change) => AlertCondition::RateOfChange {
+                window: Duration::from_millis(change.window_ms),
+                op: comparison(change.op),
+                value: change.value,
+            },
+            wit::AlertCondition::Band(band) => AlertCondition::Band(BandConfig {
+                deviations: band.deviations,
+                memory_samples: band.memory_samples,
+                samples_min: band.samples_min,
+                distance_min: band.distance_min,
+                side: match band.side {
+                    wit::BandSide::Either => BandSide::Either,
+                    wit::BandSide::Above => BandSide::Above,
+                    wit::BandSide::Below => BandSide::Below,
+                },
+            }),
+        },
+        pending_for: Duration::from_millis(rule.pending_for_ms),
+        keep_firing_for: Duration::from_millis(rule.keep_firing_for_ms),
+        labels: rule.labels.into_iter().collect(),
+        annotations: rule.annotations.into_iter().collect(),
+    }
+}
+
+fn comparison(op: wit::Comparison) -> Comparison {
+    match op {
+        wit::Comparison::Greater => Comparison::Greater,
+        wit::Comparison::GreaterEqual => Comparison::GreaterEqual,
+        wit::Comparison::Less => Comparison::Less,
+        wit::Comparison::LessEqual => Comparison::LessEqual,
+        wit::Comparison::Equal => Comparison::Equal,
+        wit::Comparison::NotEqual => Comparison::NotEqual,
     }
 }
 

@@ -184,6 +184,10 @@ mod tests {
             },
             packs: Vec::new(),
             owners: Vec::new(),
+            alerts: wit::AlertsConfig {
+                interval_ms: 15_000,
+                rules: Vec::new(),
+            },
             limits: wit::Limits {
                 query_bytes_max: 1_000,
                 fetches_per_source_max: 20,

@@ -10,6 +10,7 @@ use tidegate_core::{CacheConfig, LocalConfig, OwnerMap, PackConfig, packs};
 use toml::Spanned;
 
 use super::HostConfig;
+use super::alert::{self, Alert, Alerts};
 use super::error::ConfigError;
 use super::pack::{self, Pack, PackFile};
 use super::place::Place;
@@ -29,6 +30,8 @@ struct File {
     pack: Vec<Spanned<Pack>>,
     pack_files: Vec<Spanned<String>>,
     owners: BTreeMap<String, Spanned<String>>,
+    alert: Vec<Spanned<Alert>>,
+    alerts: Alerts,
     cache: Cache,
     node: Node,
     local: Local,
@@ -100,6 +103,7 @@ pub(super) fn parse(text: &str, name: &str, dir: &Path) -> Result<HostConfig, Co
     config.packs = known.split_off(packs::NAMES.len());
     known.extend_from_slice(&config.packs);
     config.owners = owners(file.owners, place)?;
+    config.alerts = alert::configured(file.alerts, &file.alert, place)?;
     for source in file.source {
         add(&mut config, source, &known, place)?;
     }
@@ -595,7 +599,7 @@ mod tests {
             "tidegate.toml:1:2: unknown key `sauce`; did you mean `source`?\n   |\n 1 | [sauce]\n   |  ^^^^^"
         );
         assert!(refused("x = 1").contains(
-            "known are listen, shards, source, pack, pack_files, owners, cache, node, local, limits"
+            "known are listen, shards, source, pack, pack_files, owners, alert, alerts, cache, node, local, limits"
         ));
         assert!(
             refused("[[source]]\nname=\"a\"\nkind=\"prometeus\"")

@@ -3,6 +3,7 @@
 //! Everything is checked here, before a socket opens: names, addresses, durations, thresholds and
 //! templates. What is wrong is said with its place in the file.
 
+mod alert;
 mod error;
 mod file;
 mod pack;
@@ -19,7 +20,8 @@ use std::time::Duration;
 
 use tidegate_client::native::{Addresses, SourceUrl};
 use tidegate_core::{
-    CacheConfig, Collector, Config, Limits, LocalConfig, Now, PackConfig, SourceConfig,
+    AlertsConfig, CacheConfig, Collector, Config, Limits, LocalConfig, Now, PackConfig,
+    SourceConfig,
 };
 
 pub use error::ConfigError;
@@ -59,6 +61,8 @@ pub struct HostConfig {
     pub packs: Vec<PackConfig>,
     /// Owners by workload.
     pub owners: BTreeMap<String, String>,
+    /// Alert rules on Tidegate's own series.
+    pub alerts: AlertsConfig,
     /// What bounds everything else.
     pub limits: Limits,
     /// What every random choice of the collector is drawn from; 0 unless set.
@@ -77,6 +81,7 @@ impl Default for HostConfig {
             local: LocalConfig::default(),
             packs: Vec::new(),
             owners: BTreeMap::new(),
+            alerts: AlertsConfig::default(),
             limits: Limits::default(),
             seed: 0,
         }
@@ -191,6 +196,7 @@ impl HostConfig {
             local: self.local.clone(),
             packs: self.packs.clone(),
             owners: self.owners.clone(),
+            alerts: self.alerts.clone(),
             limits: self.limits,
             seed: self.seed,
         }

@@ -32,6 +32,7 @@ const WAKES: &[Wake] = &[
     Wake::Refresh,
     Wake::Collect,
     Wake::Probe,
+    Wake::Alerts,
     Wake::Cleanup,
 ];
 

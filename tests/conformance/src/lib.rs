@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod acts;
+mod alert;
 #[cfg(feature = "browser")]
 pub mod browser;
 mod cursor;

@@ -8,7 +8,7 @@ use tidegate_core::{
 };
 
 use crate::cursor::{Cursor, duration};
-use crate::definition;
+use crate::{alert, definition};
 
 /// Applies the line that `verb` begins to `config`; `None` if it configures nothing.
 pub(crate) fn configure(
@@ -26,6 +26,7 @@ pub(crate) fn configure(
         "template" => Some(add_template(config, words)),
         "pack" => Some(add_pack(config, words)),
         "owner" => Some(add_owner(config, words)),
+        "alert" | "alert-interval" => Some(alert::line(config, verb, words)),
         "define" | "query" | "rows" | "field" => Some(definition::line(config, verb, words)),
         _ => None,
     }

@@ -4,7 +4,8 @@ use alloc::vec;
 
 use proptest::prelude::*;
 use tidegate_core::{
-    FieldConfig, Instant, Invalidation, Now, PackConfig, RecordConfig, TemplateConfig, UnixMillis,
+    AlertCondition, AlertRule, BandConfig, FieldConfig, Instant, Invalidation, Now, PackConfig,
+    RecordConfig, TemplateConfig, UnixMillis,
 };
 
 use super::*;
@@ -155,6 +156,8 @@ fn what_changes_or_sums_up_goes_to_all_and_the_rest_to_the_first() {
     assert_eq!(way("/v1/owners"), Way::One(0));
     assert_eq!(way("/v1/templates"), Way::One(0));
     assert_eq!(way("/v1/series?match[]=up"), Way::One(0));
+    assert_eq!(way("/v1/alerts"), Way::One(0));
+    assert_eq!(way("/source/local/api/v1/rules"), Way::One(0));
     assert_eq!(
         way("/source/prom/metrics/aggregated?window=5m"),
         Way::One(0)
@@ -201,6 +204,16 @@ fn limits_of_the_process_are_divided_and_nobody_is_left_with_none() {
     };
     assert_eq!(quiet(&third), [true, false, true, false]);
     assert_eq!(quiet(&share(3, 0)), [false; 4]);
+}
+
+#[test]
+fn alert_rules_are_where_the_series_are() {
+    let mut whole = config();
+    let band = AlertCondition::Band(BandConfig::default());
+    whole.alerts.rules = vec![AlertRule::new("Odd", "load", band)];
+    let plan = ShardPlan::new(&whole, 2);
+    assert_eq!(plan.share(&whole, 0).alerts, whole.alerts);
+    assert!(plan.share(&whole, 1).alerts.rules.is_empty());
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use serde_json::Value;
 use tidegate_api::{Change, Command, CommandId, HttpRequest, Input};
 use tidegate_core::{
-    Ask, BreakerConfig, CacheConfig, Config, Family, FetchError, FetchId, FieldConfig,
-    Invalidation, Limits, LocalConfig, MetricConfig, PackConfig, ParamConfig, ParamType, Priority,
-    Query, Range, Record, RecordConfig, Response, RetryBudgetConfig, RetryConfig, Sample,
-    SourceConfig, SourceKind, TemplateConfig, TemplateKind, Thresholds, UnixMillis,
+    AlertCondition, AlertRule, AlertWindow, AlertsConfig, Ask, BandConfig, BandSide, BreakerConfig,
+    CacheConfig, Comparison, Config, Family, FetchError, FetchId, FieldConfig, Invalidation,
+    Limits, LocalConfig, MetricConfig, PackConfig, ParamConfig, ParamType, Priority, Query, Range,
+    Record, RecordConfig, Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig,
+    SourceKind, TemplateConfig, TemplateKind, Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -45,8 +46,27 @@ json_struct!(Config {
     local,
     packs,
     owners,
+    alerts,
     limits,
     seed
+});
+json_struct!(AlertsConfig { interval, rules });
+json_struct!(AlertRule {
+    name,
+    selector,
+    condition,
+    pending_for,
+    keep_firing_for,
+    labels,
+    annotations
+});
+json_struct!(AlertWindow { statistic, window });
+json_struct!(BandConfig {
+    deviations,
+    memory_samples,
+    samples_min,
+    distance_min,
+    side
 });
 json_struct!(PackConfig {
     name,
@@ -224,6 +244,19 @@ json_words!(ParamType, "type of parameter", {
     "label": Self::Label => Self::Label,
     "number": Self::Number => Self::Number,
 });
+json_words!(Comparison, "comparison", {
+    ">": Self::Greater => Self::Greater,
+    ">=": Self::GreaterEqual => Self::GreaterEqual,
+    "<": Self::Less => Self::Less,
+    "<=": Self::LessEqual => Self::LessEqual,
+    "==": Self::Equal => Self::Equal,
+    "!=": Self::NotEqual => Self::NotEqual,
+});
+json_words!(BandSide, "side of a band", {
+    "either": Self::Either => Self::Either,
+    "above": Self::Above => Self::Above,
+    "below": Self::Below => Self::Below,
+});
 json_words!(Priority, "priority", {
     "background": Self::Background => Self::Background,
     "normal": Self::Normal => Self::Normal,
@@ -261,6 +294,45 @@ impl Json for Labels {
         let pairs: Result<Vec<(&String, &str)>, Unreadable> =
             read_object(value)?.iter().map(pair).collect();
         Self::from_pairs(pairs?).map_err(|error| Unreadable::new(error.to_string()))
+    }
+}
+
+impl Json for AlertCondition {
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut object = Object::new(out);
+        match self {
+            Self::Threshold { over, op, value } => {
+                object.member("threshold", value);
+                object.member("op", op).member("over", over);
+            }
+            Self::RateOfChange { window, op, value } => {
+                object.member("rate_of_change", value);
+                object.member("op", op).member("window", window);
+            }
+            Self::Band(band) => {
+                object.member("band", band);
+            }
+        }
+        object.end();
+    }
+
+    fn read(value: &Value) -> Result<Self, Unreadable> {
+        let object = read_object(value)?;
+        if object.contains_key("threshold") {
+            return Ok(Self::Threshold {
+                over: read_member(object, "over")?,
+                op: read_member(object, "op")?,
+                value: read_member(object, "threshold")?,
+            });
+        }
+        if object.contains_key("rate_of_change") {
+            return Ok(Self::RateOfChange {
+                window: read_member(object, "window")?,
+                op: read_member(object, "op")?,
+                value: read_member(object, "rate_of_change")?,
+            });
+        }
+        read_member(object, "band").map(Self::Band)
     }
 }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tidegate_api::{Change, Command, CommandId, Front, HttpRequest, Input, Output, Reply};
 use tidegate_core::{
-    Ask, Config, Family, FetchError, FetchId, Instant, Invalidation, Now, ParamConfig, ParamType,
-    Query, Range, Record, Response, Sample, SourceConfig, TemplateConfig, Thresholds, UnixMillis,
+    AlertCondition, AlertRule, AlertWindow, Ask, BandConfig, BandSide, Comparison, Config, Family,
+    FetchError, FetchId, Instant, Invalidation, Now, ParamConfig, ParamType, Query, Range, Record,
+    Response, Sample, SourceConfig, TemplateConfig, Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -590,6 +591,35 @@ fn template() -> impl Strategy<Value = TemplateConfig> {
     })
 }
 
+/// One of each condition.
+fn alert_rules() -> Vec<AlertRule> {
+    let over = AlertWindow {
+        statistic: "p99".into(),
+        window: Duration::from_secs(60),
+    };
+    let threshold = AlertCondition::Threshold {
+        over: Some(over),
+        op: Comparison::NotEqual,
+        value: -0.0,
+    };
+    let change = AlertCondition::RateOfChange {
+        window: Duration::from_secs(300),
+        op: Comparison::LessEqual,
+        value: f64::INFINITY,
+    };
+    let band = AlertCondition::Band(BandConfig {
+        side: BandSide::Below,
+        ..BandConfig::default()
+    });
+    [threshold, change, band]
+        .map(|condition| AlertRule {
+            labels: [("severity".into(), "page".into())].into(),
+            annotations: [("summary".into(), "{{ $value }}".into())].into(),
+            ..AlertRule::new("Hot", "load", condition)
+        })
+        .into()
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let text = any::<String>;
     prop_oneof![
@@ -614,6 +644,7 @@ fn change() -> impl Strategy<Value = Change> {
             config.sources[0].templates.push(template);
             config.packs = tidegate_core::packs::all();
             config.owners = [("w".into(), "o".into())].into();
+            config.alerts.rules = alert_rules();
             config.sources[0].ttl_max = Some(ttl);
             config
                 .sources

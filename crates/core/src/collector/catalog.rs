@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Collector;
+use crate::alert::Alerts;
 use crate::question::Question;
 use crate::source::{Source, parse_catalog, parse_template};
 use crate::timers::Timer;
@@ -107,7 +108,8 @@ impl Collector {
 
     /// Applies a new configuration. What is cached and still valid stays: answers of sources that
     /// remain, to templates that read the same. Health, breakers and Tidegate's own series stay
-    /// as they are; the bounds of the series take effect at the next start. Owners that were
+    /// as they are; the bounds of the series take effect at the next start. Alert rules that read
+    /// the same keep their alerts, those of others end. Owners that were
     /// registered since stay beside those of the configuration, which count where both say whose a
     /// workload is.
     ///
@@ -118,7 +120,9 @@ impl Collector {
         config.check()?;
         let catalogs = config.sources.iter_mut().map(parse_catalog);
         let catalogs = catalogs.collect::<Result<Vec<_>, _>>()?;
+        let alerts = Alerts::new(config.alerts, now).map_err(ConfigError::Alert)?;
         self.library.reload(config.packs, config.owners)?;
+        self.change_alerts(alerts, now);
         self.forget_lent();
         self.limits = config.limits;
         self.cleanup_interval = config.cache.cleanup_interval;

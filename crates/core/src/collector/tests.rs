@@ -15,6 +15,7 @@ use crate::{
     UnixMillis,
 };
 
+mod alerting;
 mod change;
 mod collecting;
 mod endpoints;

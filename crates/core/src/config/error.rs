@@ -9,7 +9,7 @@ use tidegate_series::{LABEL_VALUE_BYTES_MAX, MatcherError};
 use super::local::METRIC_RULES_MAX;
 use super::{COLLECT_INTERVAL_MIN, LOCAL, PACKS_MAX, TARGETS_MAX};
 use crate::pack::packs;
-use crate::{OwnerError, PackError, TemplateError};
+use crate::{AlertError, OwnerError, PackError, TemplateError};
 
 /// What is wrong with a configuration; its author is to blame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,8 @@ pub enum ConfigError {
     },
     /// What names some of Tidegate's own metrics is no pattern.
     MetricRule(MatcherError),
+    /// An alert rule is wrong.
+    Alert(AlertError),
 }
 
 impl fmt::Display for ConfigError {
@@ -170,6 +172,7 @@ impl fmt::Display for ConfigError {
                 "local: {rules} metrics have bounds of their own, at most {METRIC_RULES_MAX} may: put some together in one pattern"
             ),
             Self::MetricRule(error) => write!(f, "local: {error}"),
+            Self::Alert(error) => write!(f, "{error}"),
         }
     }
 }

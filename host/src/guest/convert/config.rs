@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate_core::{
-    Config, FieldConfig, Limits, LocalConfig, MetricConfig, PackConfig, ParamType, RecordConfig,
-    SourceConfig, SourceKind, TemplateConfig, TemplateKind, Thresholds,
+    AlertCondition, AlertRule, AlertsConfig, BandSide, Comparison, Config, FieldConfig, Limits,
+    LocalConfig, MetricConfig, PackConfig, ParamType, RecordConfig, SourceConfig, SourceKind,
+    TemplateConfig, TemplateKind, Thresholds,
 };
 
 use super::wit;
@@ -22,6 +23,7 @@ pub(in super::super) fn config(config: &Config, version: &str) -> wit::Config {
         local: local(&config.local),
         packs: config.packs.iter().map(pack).collect(),
         owners: pairs(&config.owners),
+        alerts: alerts(&config.alerts),
         limits: limits(&config.limits),
         seed: config.seed,
         version: version.to_owned(),
@@ -82,6 +84,65 @@ fn field(field: &FieldConfig) -> wit::FieldConfig {
         unit: field.unit.clone(),
         when: field.when.clone(),
         source: field.source.clone(),
+    }
+}
+
+fn alerts(alerts: &AlertsConfig) -> wit::AlertsConfig {
+    wit::AlertsConfig {
+        interval_ms: ms(alerts.interval),
+        rules: alerts.rules.iter().map(alert_rule).collect(),
+    }
+}
+
+fn alert_rule(rule: &AlertRule) -> wit::AlertRule {
+    wit::AlertRule {
+        name: rule.name.clone(),
+        selector: rule.selector.clone(),
+        condition: match &rule.condition {
+            AlertCondition::Threshold { over, op, value } => {
+                wit::AlertCondition::Threshold(wit::AlertThreshold {
+                    over: over.as_ref().map(|over| wit::AlertWindow {
+                        statistic: over.statistic.clone(),
+                        window_ms: ms(over.window),
+                    }),
+                    op: comparison(*op),
+                    value: *value,
+                })
+            }
+            AlertCondition::RateOfChange { window, op, value } => {
+                wit::AlertCondition::RateOfChange(wit::AlertRateOfChange {
+                    window_ms: ms(*window),
+                    op: comparison(*op),
+                    value: *value,
+                })
+            }
+            AlertCondition::Band(band) => wit::AlertCondition::Band(wit::AlertBand {
+                deviations: band.deviations,
+                memory_samples: band.memory_samples,
+                samples_min: band.samples_min,
+                distance_min: band.distance_min,
+                side: match band.side {
+                    BandSide::Either => wit::BandSide::Either,
+                    BandSide::Above => wit::BandSide::Above,
+                    BandSide::Below => wit::BandSide::Below,
+                },
+            }),
+        },
+        pending_for_ms: ms(rule.pending_for),
+        keep_firing_for_ms: ms(rule.keep_firing_for),
+        labels: pairs(&rule.labels),
+        annotations: pairs(&rule.annotations),
+    }
+}
+
+const fn comparison(op: Comparison) -> wit::Comparison {
+    match op {
+        Comparison::Greater => wit::Comparison::Greater,
+        Comparison::GreaterEqual => wit::Comparison::GreaterEqual,
+        Comparison::Less => wit::Comparison::Less,
+        Comparison::LessEqual => wit::Comparison::LessEqual,
+        Comparison::Equal => wit::Comparison::Equal,
+        Comparison::NotEqual => wit::Comparison::NotEqual,
     }
 }
 
@@ -187,7 +248,10 @@ pub(super) fn ms(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::{BreakerConfig, CacheConfig, ParamConfig, RetryBudgetConfig, RetryConfig};
+    use tidegate_core::{
+        AlertWindow, BandConfig, BreakerConfig, CacheConfig, ParamConfig, RetryBudgetConfig,
+        RetryConfig,
+    };
 
     use super::*;
 
@@ -348,10 +412,15 @@ mod tests {
             seed: u64::MAX,
             packs: vec![tidegate_core::packs::inference()],
             owners: [("w".into(), "o".into())].into(),
+            alerts: AlertsConfig {
+                interval: s(14),
+                rules: alert_rules(),
+            },
         };
         let crossed = config(&whole, "1.2.3");
         assert_eq!(crossed.sources[0].kind, wit::SourceKind::Push);
         assert_eq!(crossed.owners, [("w".into(), "o".into())]);
+        assert_eq!(crossed.alerts.interval_ms, 14_000);
         let (pack, shipped) = (&crossed.packs[0], &whole.packs[0]);
         assert_eq!(pack.queries.len(), shipped.queries.len());
         assert_eq!(pack.defaults, [("accelerator".into(), ".+".into())]);
@@ -402,6 +471,81 @@ mod tests {
             (cache.enabled, crossed.seed, &*crossed.version),
             (false, u64::MAX, "1.2.3")
         );
+    }
+
+    /// One of each condition.
+    fn alert_rules() -> Vec<AlertRule> {
+        let over = AlertWindow {
+            statistic: "p99".into(),
+            window: s(1),
+        };
+        let threshold = AlertCondition::Threshold {
+            over: Some(over),
+            op: Comparison::LessEqual,
+            value: 2.0,
+        };
+        let change = AlertCondition::RateOfChange {
+            window: s(3),
+            op: Comparison::NotEqual,
+            value: 4.0,
+        };
+        let band = AlertCondition::Band(BandConfig {
+            deviations: 5.0,
+            memory_samples: 60,
+            samples_min: 7,
+            distance_min: 8.0,
+            side: BandSide::Below,
+        });
+        let rule = |condition| AlertRule {
+            pending_for: s(9),
+            keep_firing_for: s(10),
+            labels: [("severity".into(), "page".into())].into(),
+            annotations: [("summary".into(), "{{ $value }}".into())].into(),
+            ..AlertRule::new("Hot", "load", condition)
+        };
+        [threshold, change, band].map(rule).into()
+    }
+
+    #[test]
+    fn alert_rules_cross_with_every_field() {
+        let config = AlertsConfig {
+            rules: alert_rules(),
+            ..AlertsConfig::default()
+        };
+        let crossed = alerts(&config).rules;
+        let rule = &crossed[0];
+        assert_eq!((&*rule.name, &*rule.selector), ("Hot", "load"));
+        assert_eq!(
+            (rule.pending_for_ms, rule.keep_firing_for_ms),
+            (9_000, 10_000)
+        );
+        assert_eq!(rule.labels, [("severity".into(), "page".into())]);
+        assert_eq!(
+            rule.annotations,
+            [("summary".into(), "{{ $value }}".into())]
+        );
+        let wit::AlertCondition::Threshold(threshold) = &rule.condition else {
+            panic!("{rule:?}")
+        };
+        let over = threshold.over.as_ref().unwrap();
+        assert_eq!((&*over.statistic, over.window_ms), ("p99", 1_000));
+        assert_eq!(
+            (threshold.op, threshold.value),
+            (wit::Comparison::LessEqual, 2.0)
+        );
+        let wit::AlertCondition::RateOfChange(change) = &crossed[1].condition else {
+            panic!("{crossed:?}")
+        };
+        assert_eq!(
+            (change.window_ms, change.op, change.value),
+            (3_000, wit::Comparison::NotEqual, 4.0)
+        );
+        let wit::AlertCondition::Band(band) = &crossed[2].condition else {
+            panic!("{crossed:?}")
+        };
+        assert_eq!((band.deviations, band.distance_min), (5.0, 8.0));
+        assert_eq!((band.memory_samples, band.samples_min), (60, 7));
+        assert_eq!(band.side, wit::BandSide::Below);
     }
 
     #[test]
