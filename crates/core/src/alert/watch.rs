@@ -304,7 +304,7 @@ impl Look {
                 });
                 let mut found = Vec::new();
                 for (series, ring) in series {
-                    let learned = learned.entry(series.clone()).or_insert(Learned {
+                    let learned = learned.entry(series.clone()).or_insert_with(|| Learned {
                         band: Band::default(),
                         until_ms: i64::MIN,
                         outside: false,
