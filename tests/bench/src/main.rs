@@ -17,6 +17,7 @@ mod recording;
 mod series;
 mod table;
 mod tracked;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -47,7 +48,7 @@ fn run() -> Result<bool> {
     machine::describe(match subject {
         "decode" | "range" => decode::RIVALS,
         "series" => recording::RIVALS,
-        _ => "quick_cache 0.7, pco 1.1",
+        _ => "quick_cache 0.7",
     });
     match subject {
         "core" => {

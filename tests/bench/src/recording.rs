@@ -22,7 +22,7 @@ const SERIES_EACH: u64 = 1_000;
 /// What is observed: all buckets, the lower ones more often, in an order that no processor learns.
 const OBSERVATIONS: usize = 8_192;
 
-pub(crate) const RIVALS: &str = "pco 1.1, prometheus 0.14, prometheus-client 0.24, metrics-exporter-prometheus 0.18, metrics 0.24";
+pub(crate) const RIVALS: &str = "pco 1.1, sketches-ddsketch 0.3, prometheus 0.14, prometheus-client 0.24, metrics-exporter-prometheus 0.18, metrics 0.24";
 
 pub(crate) fn measure(table: &mut Table) -> Result<()> {
     // Before any recorder is installed, and without one.

@@ -1,4 +1,4 @@
-//! Series in memory: bytes, decoding and appending, beside pco.
+//! Series in memory: bytes, decoding and appending, beside pco; and what is asked of them.
 
 use std::hint::black_box;
 
@@ -12,6 +12,7 @@ use tidegate_series::{
 use crate::clock::{contest, used};
 use crate::generated::{Kind, POINTS, time_ms, values};
 use crate::table::{Table, Target};
+use crate::windows;
 
 const SERIES: usize = 1_000;
 
@@ -37,8 +38,8 @@ pub(crate) fn measure(table: &mut Table) -> Result<()> {
     bytes(table, &all, &theirs, &ours)?;
     decoding(table, &all, &theirs, &ours)?;
     appending(table, &all);
-    whole(table);
-    Ok(())
+    let store = whole(table);
+    windows::measure(table, &store)
 }
 
 fn pco<T: pco::data_types::Number>(numbers: &[T]) -> Result<Vec<u8>> {
@@ -201,19 +202,24 @@ fn appending(table: &mut Table, all: &[Vec<f64>]) {
     );
 }
 
-fn whole(table: &mut Table) {
+/// Gives back the store of 1,000 series of 24 h.
+fn whole(table: &mut Table) -> Store {
     table.heading("a whole store: labels, index, times, summaries and what is not yet sealed");
-    for (series, most_mb) in [(15, 1.0), (SERIES, 12.0)] {
+    let row = |table: &mut Table, series: usize, most_mb| {
         let what = format!("{series} series of 24 h");
-        let filled = filled(series, POINTS);
-        let mb = filled.store.byte_size() as f64 / 1e6;
+        let Filled { store, .. } = filled(series, POINTS);
+        let mb = store.byte_size() as f64 / 1e6;
+        let judged = Some((mb, "MB"));
         table.row(
             &what,
             &format!("{mb:.2} MB"),
-            Some((mb, "MB")),
+            judged,
             Target::AtMost(most_mb),
         );
-    }
+        store
+    };
+    row(table, 15, 1.0);
+    let day = row(table, SERIES, 12.0);
     let Filled { bytes_most, ns, .. } = filled(SERIES, MOST);
     let mb = bytes_most as f64 / 1e6;
     table.row(
@@ -228,6 +234,7 @@ fn whole(table: &mut Table) {
         None,
         Target::None,
     );
+    day
 }
 
 /// A store, what it took at most, and what a sample took, in nanoseconds.
