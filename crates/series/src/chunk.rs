@@ -53,8 +53,8 @@ mod summary;
 mod times;
 mod values;
 
-pub(crate) use sealed::CHUNK_BYTES;
 pub use sealed::Chunk;
+pub(crate) use sealed::{CHUNK_BYTES, SharedTimes};
 pub use summary::Summary;
 pub(crate) use summary::totals;
 pub use times::{TimesPool, decode_times, encode_times};

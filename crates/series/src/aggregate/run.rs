@@ -8,7 +8,7 @@ use super::limits::STATISTICS_MAX;
 use super::pool::{Needs, Pool};
 use super::{AggregateError, AggregateLimits, AggregateQuery, Group, GroupPoint};
 use crate::labels::Labels;
-use crate::ring::{Columns, Ring};
+use crate::ring::{Columns, Part, Points, Ring};
 use crate::store::Store;
 use crate::window::Window;
 
@@ -113,20 +113,22 @@ fn points(
     needs: &Needs,
     left: &mut u64,
 ) -> Result<Vec<GroupPoint>, AggregateError> {
-    let window = |step| Window::ending(query.steps.end_of(step), query.window_ms);
     let mut points = Vec::new();
     let (mut pool, mut columns) = (Pool::new(needs, limits), Columns::default());
+    let held = held(members, query, steps);
     for step in 0..steps {
-        let window = window(step);
+        let window = Window::ending(query.steps.end_of(step), query.window_ms);
         pool.restart(window);
-        for ring in members {
-            let mut looked_at = 0;
-            ring.parts(
-                Some(window.start_exclusive_ms),
-                window.end_inclusive_ms,
-                &mut columns,
-                |part| looked_at += pool.add(&part),
-            );
+        for (nth, ring) in members.iter().enumerate() {
+            let inside = held.get(nth).map(|held| held.within(window));
+            let looked_at = match inside {
+                Some(None) => 0,
+                // Else chunks inside are quicker added up by their summaries.
+                Some(Some(inside)) if inside.values().len() <= LONG_MIN || needs.every_sample() => {
+                    pool.add(&Part::Points(inside))
+                }
+                _ => add_parts(&mut pool, ring, window, &mut columns),
+            };
             pool.end_series();
             *left = left
                 .checked_sub(looked_at)
@@ -137,4 +139,64 @@ fn points(
         points.extend(pool.point(&query.statistics));
     }
     Ok(points)
+}
+
+fn add_parts(pool: &mut Pool<'_>, ring: &Ring, window: Window, columns: &mut Columns) -> u64 {
+    let Window {
+        start_exclusive_ms,
+        end_inclusive_ms,
+    } = window;
+    let mut looked_at = 0;
+    ring.parts(
+        Some(start_exclusive_ms),
+        end_inclusive_ms,
+        columns,
+        |part| {
+            looked_at += pool.add(&part);
+        },
+    );
+    looked_at
+}
+
+/// Up to how many samples of a group are decoded once for all windows, instead of for each: 16 MiB of them.
+const HELD_SAMPLES_MAX: usize = 1 << 20;
+
+/// From how many samples on a window is added up chunk by chunk: it then has one inside.
+const LONG_MIN: usize = 1_024;
+
+/// The samples of a series that lie in any of the windows.
+#[derive(Debug, Default)]
+struct Held {
+    times_ms: Vec<i64>,
+    values: Vec<f64>,
+}
+
+impl Held {
+    /// Those in this window, if there are any.
+    fn within(&self, window: Window) -> Option<Points<'_>> {
+        let start_ms = window.start_exclusive_ms;
+        let start = self.times_ms.partition_point(|&t_ms| t_ms <= start_ms);
+        let rest = &self.times_ms[start..];
+        let length = rest.partition_point(|&t_ms| t_ms <= window.end_inclusive_ms);
+        let range = start..start + length;
+        (length > 0).then(|| Points::new(&self.times_ms[range.clone()], &self.values[range]))
+    }
+}
+
+/// The samples of each series of a group, where several windows share them and they are not too many; else nothing.
+fn held(members: &Members<'_>, query: &AggregateQuery, steps: u64) -> Vec<Held> {
+    let samples: usize = members.iter().map(|ring| ring.len()).sum();
+    if steps == 1 || samples > HELD_SAMPLES_MAX {
+        return Vec::new();
+    }
+    let start_ms = Window::ending(query.steps.start_ms, query.window_ms).start_exclusive_ms;
+    let decode = |ring: &&Ring| {
+        let mut held = Held::default();
+        ring.blocks(start_ms, query.steps.end_ms, |times_ms, values| {
+            held.times_ms.extend_from_slice(times_ms);
+            held.values.extend_from_slice(values);
+        });
+        held
+    };
+    members.iter().map(decode).collect()
 }

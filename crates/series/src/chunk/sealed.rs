@@ -8,6 +8,10 @@ use super::summary::Summary;
 use super::times::{Times, TimesPool};
 use super::values::{decode_values, encode_values};
 
+/// Times of a chunk, by which others that share them are known.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedTimes(Arc<Times>);
+
 /// Points of one series in few bytes, with their [`Summary`] beside them.
 ///
 /// ```
@@ -100,7 +104,21 @@ impl Chunk {
     /// Appends its times and values, bit for bit.
     pub fn decode_into(&self, times_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
         self.times_into(times_ms);
+        self.values_into(values);
+    }
+
+    pub(crate) fn values_into(&self, values: &mut Vec<f64>) {
         decode_values(&self.values, values).expect("encoded here");
+    }
+
+    /// Its times, as it has them.
+    pub(crate) fn times(&self) -> SharedTimes {
+        SharedTimes(self.times.clone())
+    }
+
+    /// Whether these are its very times.
+    pub(crate) fn has_times(&self, times: &SharedTimes) -> bool {
+        Arc::ptr_eq(&self.times, &times.0)
     }
 
     pub(crate) fn times_into(&self, times_ms: &mut Vec<i64>) {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Ring;
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, SharedTimes};
 use crate::tail::Tail;
 
 /// A run of a ring's points.
@@ -56,6 +56,8 @@ impl<'a> Points<'a> {
 pub(crate) struct Columns {
     pub(crate) times_ms: Vec<i64>,
     pub(crate) values: Vec<f64>,
+    /// Whose times these are: chunks of series that are scraped together share them.
+    decoded: Option<SharedTimes>,
 }
 
 impl Columns {
@@ -64,6 +66,7 @@ impl Columns {
         match part {
             Part::Chunk(chunk) => self.decode(chunk),
             Part::Points(points) => {
+                self.decoded = None;
                 self.times_ms.clear();
                 self.values.clear();
                 let times_ms = (0..points.values.len()).map(|nth| points.time_ms(nth));
@@ -75,9 +78,17 @@ impl Columns {
 
     /// The chunk's points, in the place of those before.
     fn decode(&mut self, chunk: &Chunk) {
-        self.times_ms.clear();
+        if !self
+            .decoded
+            .as_ref()
+            .is_some_and(|times| chunk.has_times(times))
+        {
+            self.times_ms.clear();
+            chunk.times_into(&mut self.times_ms);
+            self.decoded = Some(chunk.times());
+        }
         self.values.clear();
-        chunk.decode_into(&mut self.times_ms, &mut self.values);
+        chunk.values_into(&mut self.values);
     }
 }
 
@@ -127,7 +138,7 @@ impl Ring {
                 continue;
             }
             columns.decode(chunk);
-            let Columns { times_ms, values } = &*columns;
+            let (times_ms, values) = (&columns.times_ms, &columns.values);
             let start = times_ms.partition_point(|&time_ms| is_before(time_ms));
             let start = start.max(dropped);
             let end = times_ms.partition_point(|&time_ms| time_ms <= end_inclusive_ms);

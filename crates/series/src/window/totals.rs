@@ -9,6 +9,9 @@ use crate::stale::is_stale;
 /// By what values are scaled that overflow when added up: a power of two, so that no bit is lost.
 const SCALE: f64 = 1.0 / 18_446_744_073_709_551_616.0;
 
+/// Up to how many values one loop over them is quicker than several that take values together.
+const SHORT_MAX: usize = 64;
+
 /// What the samples of one series in a window add up to; there is at least one.
 #[derive(Debug, Clone, Copy)]
 pub struct Totals {
@@ -112,7 +115,11 @@ impl Totals {
     /// The totals of these points; `None` if all are stale markers.
     pub(crate) fn of_points(points: &Points<'_>) -> Option<Self> {
         let values = points.values();
-        let summary = Summary::of(values);
+        let summary = if values.len() <= SHORT_MAX {
+            short_summary(values)
+        } else {
+            Summary::of(values)
+        };
         let live = |&value: &f64| !is_stale(value);
         let (first, last) = if summary.count == values.len() {
             (0, values.len() - 1)
@@ -162,6 +169,37 @@ impl Totals {
         // NaN is there only if there is nothing else.
         self.min = lesser(self.min, other.min);
         self.max = greater(self.max, other.max);
+    }
+}
+
+/// As [`Summary::of`], for few values.
+fn short_summary(values: &[f64]) -> Summary {
+    let mut sum = Sum::new();
+    let (mut min, mut max, mut fallen) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
+    let mut before = f64::NAN;
+    for &value in values {
+        sum.add(value);
+        min = if value < min { value } else { min };
+        max = if value > max { value } else { max };
+        fallen += if value < before { before } else { 0.0 };
+        before = value;
+    }
+    let sum = sum.value();
+    let (Some(&first), Some(&last)) = (values.first(), values.last()) else {
+        return Summary::of(values);
+    };
+    if min > max || sum.is_nan() && values.iter().any(|&value| is_stale(value)) {
+        // Nothing but NaNs, or stale markers, which are no values.
+        return Summary::of(values);
+    }
+    Summary {
+        count: values.len(),
+        sum,
+        min,
+        max,
+        first,
+        last,
+        fallen,
     }
 }
 
