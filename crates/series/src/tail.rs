@@ -153,10 +153,13 @@ impl Tail {
         if self.values.is_empty() || t_ms < self.first_ms {
             return 0;
         }
-        // A single point has no step, or one left over from others.
+        let last = self.len() - 1;
+        if self.time_ms(last) <= t_ms {
+            return self.len();
+        }
+        // Fewer than it has, so it has two, and they a step between them.
         let steps = t_ms.abs_diff(self.first_ms).checked_div(self.step_ms);
-        let steps = steps.unwrap_or(0).min(self.len() as u64 - 1);
-        1 + steps as usize
+        1 + steps.unwrap_or(0).min(last as u64) as usize
     }
 
     /// The values in this range, in two slices that follow each other.

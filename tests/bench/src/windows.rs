@@ -71,8 +71,7 @@ fn nested(values: &mut [f64]) -> [f64; 3] {
     QS.map(|q| {
         let rank = q * last as f64;
         let lower = rank as usize;
-        let (_, at, above) =
-            values[from..].select_nth_unstable_by(lower - from, f64::total_cmp);
+        let (_, at, above) = values[from..].select_nth_unstable_by(lower - from, f64::total_cmp);
         let at = *at;
         let next = above.iter().copied().min_by(f64::total_cmp).unwrap_or(at);
         from = lower;
@@ -95,16 +94,31 @@ fn sketching(table: &mut Table, all: &[Vec<f64>]) -> Result<()> {
     let [theirs, own] = contest(
         (all.len() * POINTS) as u32,
         [
-            &mut || all.iter().for_each(|values| drop(black_box(build_theirs(values)))),
+            &mut || {
+                all.iter()
+                    .for_each(|values| drop(black_box(build_theirs(values))))
+            },
             &mut || all.iter().for_each(|values| drop(black_box(build(values)))),
         ],
     );
     table.heading("quantile sketches of 1 %, beside sketches-ddsketch 0.3");
-    table.row("a value into theirs", &format!("{theirs:.1} ns"), None, Target::None);
+    table.row(
+        "a value into theirs",
+        &format!("{theirs:.1} ns"),
+        None,
+        Target::None,
+    );
     let judged = Some((own / theirs, "× theirs"));
-    table.row("a value into a Sketch", &format!("{own:.1} ns"), judged, Target::AtMost(0.2));
-    let (their_sketches, sketches): (Vec<_>, Vec<_>) =
-        all.iter().map(|values| (build_theirs(values), build(values))).unzip();
+    table.row(
+        "a value into a Sketch",
+        &format!("{own:.1} ns"),
+        judged,
+        Target::AtMost(0.2),
+    );
+    let (their_sketches, sketches): (Vec<_>, Vec<_>) = all
+        .iter()
+        .map(|values| (build_theirs(values), build(values)))
+        .unzip();
     let merge_theirs = || -> Result<DDSketch> {
         let mut merged = DDSketch::new(Config::defaults());
         for sketch in &their_sketches {
@@ -121,10 +135,9 @@ fn sketching(table: &mut Table, all: &[Vec<f64>]) -> Result<()> {
     ensure!(merge().count() == count, "both counted all values");
     let [theirs, own] = contest(
         all.len() as u32,
-        [
-            &mut || drop(black_box(merge_theirs())),
-            &mut || drop(black_box(merge())),
-        ],
+        [&mut || drop(black_box(merge_theirs())), &mut || {
+            drop(black_box(merge()))
+        }],
     );
     let what = "theirs, merged into one of all";
     table.row(what, &format!("{theirs:.0} ns"), None, Target::None);
@@ -151,7 +164,10 @@ fn windows(table: &mut Table, store: &Store) -> Result<()> {
         totals.for_each(|totals| drop(black_box([totals.avg(), totals.min(), totals.max()])));
     };
     let limits = AggregateLimits::default();
-    ensure!(aggregate(store, &query(MINUTES_5), &limits)?.len() == 50, "fifty metrics");
+    ensure!(
+        aggregate(store, &query(MINUTES_5), &limits)?.len() == 50,
+        "fifty metrics"
+    );
     let grouped = |window_ms| drop(black_box(aggregate(store, &query(window_ms), &limits)));
     // Apart, as what the long ones read would drive what the short ones do out of the caches.
     let [short, short_grouped] = contest(
@@ -169,7 +185,12 @@ fn windows(table: &mut Table, store: &Store) -> Result<()> {
     table.row(what, &us(short), judged, Target::AtMost(100.0));
     let what = "of the last 5 minutes, grouped by 50 metrics";
     table.row(what, &us(short_grouped), None, Target::None);
-    table.row("of the last 24 hours, each series", &us(long), None, Target::None);
+    table.row(
+        "of the last 24 hours, each series",
+        &us(long),
+        None,
+        Target::None,
+    );
     let what = "of the last 24 hours, grouped by 50 metrics";
     table.row(what, &us(long_grouped), None, Target::None);
     Ok(())

@@ -13,8 +13,9 @@ use crate::window::{EMA_HALF_LIVES, Ema, Moments, Statistic, Totals, Window};
 /// What has to be known for the statistics asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Needs {
-    pub(super) moments: bool,
-    pub(super) quantiles: bool,
+    moments: bool,
+    quantiles: bool,
+    rates: bool,
     half_lives_ms: Vec<u64>,
 }
 
@@ -30,6 +31,10 @@ impl Needs {
         Self {
             moments: any(|statistic| matches!(statistic, Statistic::StdDev | Statistic::StdVar)),
             quantiles: any(|statistic| quantile(statistic).is_some()),
+            rates: any(|statistic| {
+                use Statistic::{Delta, Increase, Rate};
+                matches!(statistic, Delta | Increase | Rate)
+            }),
             half_lives_ms,
         }
     }
@@ -71,7 +76,7 @@ pub(super) struct Pool<'a> {
     moments: Moments,
     values: Vec<f64>,
     sketch: Option<Sketch>,
-    rate: Rates,
+    rates: Rates,
     series: u64,
     averages: Sum,
     emas: Vec<Sum>,
@@ -87,6 +92,20 @@ struct Rates {
     delta: Option<f64>,
 }
 
+impl Rates {
+    fn add(&mut self, own: &Totals, window: Window) {
+        for (sum, own) in [
+            (&mut self.rate, own.rate(window)),
+            (&mut self.increase, own.increase(window)),
+            (&mut self.delta, own.delta(window)),
+        ] {
+            if let Some(own) = own {
+                *sum = Some(sum.unwrap_or(0.0) + own);
+            }
+        }
+    }
+}
+
 impl<'a> Pool<'a> {
     pub(super) fn new(needs: &'a Needs, limits: &AggregateLimits) -> Self {
         Self {
@@ -99,7 +118,7 @@ impl<'a> Pool<'a> {
             moments: Moments::default(),
             values: Vec::new(),
             sketch: None,
-            rate: Rates::default(),
+            rates: Rates::default(),
             series: 0,
             averages: Sum::new(),
             emas: Vec::new(),
@@ -115,7 +134,7 @@ impl<'a> Pool<'a> {
         self.moments = Moments::default();
         self.values.clear();
         self.sketch = None;
-        self.rate = Rates::default();
+        self.rates = Rates::default();
         self.series = 0;
         self.averages = Sum::new();
         self.emas.clear();
@@ -192,19 +211,8 @@ impl<'a> Pool<'a> {
         let Some(own) = self.own.take() else {
             return;
         };
-        let Rates {
-            rate,
-            increase,
-            delta,
-        } = &mut self.rate;
-        for (sum, own) in [
-            (rate, own.rate(self.window)),
-            (increase, own.increase(self.window)),
-            (delta, own.delta(self.window)),
-        ] {
-            if let Some(own) = own {
-                *sum = Some(sum.unwrap_or(0.0) + own);
-            }
+        if self.needs.rates {
+            self.rates.add(&own, self.window);
         }
         self.series += 1;
         self.averages.add(own.avg());
@@ -237,7 +245,7 @@ impl<'a> Pool<'a> {
         match *statistic {
             Statistic::Avg => Some(all.avg()),
             Statistic::Count => Some(all.count() as f64),
-            Statistic::Delta => self.rate.delta,
+            Statistic::Delta => self.rates.delta,
             Statistic::Ema { .. } => {
                 let length_ms = self.window.length_ms();
                 let half_life_ms = half_life_ms(statistic, length_ms)?;
@@ -245,7 +253,7 @@ impl<'a> Pool<'a> {
                 Some(self.emas.get(at)?.value() / self.series as f64)
             }
             Statistic::First => Some(all.first()),
-            Statistic::Increase => self.rate.increase,
+            Statistic::Increase => self.rates.increase,
             Statistic::Last => Some(all.last()),
             Statistic::Max => Some(all.max()),
             Statistic::Min => Some(all.min()),
@@ -258,7 +266,7 @@ impl<'a> Pool<'a> {
                     }
                 })
             }
-            Statistic::Rate => self.rate.rate,
+            Statistic::Rate => self.rates.rate,
             Statistic::Sma => Some(self.averages.value() / self.series as f64),
             Statistic::StdDev => self.moments.stddev(),
             Statistic::StdVar => self.moments.stdvar(),

@@ -167,6 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn the_parts_put_together_are_the_points_of_the_window(
             count in 0_i64..1_400,
