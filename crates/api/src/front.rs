@@ -229,6 +229,15 @@ impl Front {
                 let params = Params::of(&route, request)?;
                 Err(held::series(&self.collector, &params)?)
             }
+            Endpoint::Registered => {
+                self.refuse_not_own(&route)?;
+                if request.method != "POST" {
+                    return Err(held::registered(&self.collector));
+                }
+                refuse_cross_origin(request)?;
+                let params = Params::of(&route, request)?;
+                Err(held::register(&mut self.collector, &params)?)
+            }
             Endpoint::Aggregated => {
                 self.refuse_not_own(&route)?;
                 let params = Params::of(&route, request)?;

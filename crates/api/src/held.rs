@@ -1,10 +1,14 @@
-//! What is held of Tidegate's own series: `/v1/series`, and the metrics in `/stats`.
+//! What is held of Tidegate's own series: `/v1/series`, `/v1/metrics`, and the metrics in `/stats`.
 
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use tidegate_core::Collector;
-use tidegate_series::{Labels, METRIC_NAME, Metadata, MetricFill, MetricKind, Ring, is_stale};
+use tidegate_series::{
+    DescribeError, Labels, METRIC_NAME, Metadata, MetricFill, MetricKind, Ring, is_stale,
+};
 use tidegate_wire::json::Writer;
 
 use crate::params::{Params, invalid};
@@ -68,6 +72,60 @@ fn one(json: &mut Writer<'_>, collector: &Collector, labels: &Labels, ring: &Rin
         json.key("ended").bool(is_stale(newest));
     }
     json.key("bytes").count(ring.byte_size());
+}
+
+/// `/v1/metrics`: the metrics alone.
+pub(crate) fn registered(collector: &Collector) -> HttpResponse {
+    let mut body = Vec::new();
+    Writer::new(&mut body).object(|json| metrics(json, collector));
+    HttpResponse::json(200, body)
+}
+
+/// `POST /v1/metrics`: says what a metric is, and how often its series are expected.
+pub(crate) fn register(
+    collector: &mut Collector,
+    params: &Params,
+) -> Result<HttpResponse, HttpResponse> {
+    let name = params.needed("name")?;
+    let metadata = Metadata {
+        kind: kind_of(params)?,
+        unit: params.given("unit").unwrap_or_default().into(),
+        help: params.given("help").unwrap_or_default().into(),
+    };
+    let interval = params.duration_or("interval", Duration::ZERO)?;
+    let known = Some(interval).filter(|interval| !interval.is_zero());
+    collector
+        .register_metric(name, metadata, known)
+        .map_err(|error| match error {
+            DescribeError::MetadataLimit { .. } => {
+                HttpResponse::error(503, "unavailable", &error.to_string())
+            }
+            DescribeError::InvalidName { .. }
+            | DescribeError::UnitTooLong { .. }
+            | DescribeError::HelpTooLong { .. }
+            | _ => HttpResponse::error(400, "bad_data", &error.to_string()),
+        })?;
+    let mut body = Vec::new();
+    Writer::new(&mut body).object(|json| {
+        json.key("registered").string(name);
+    });
+    Ok(HttpResponse::json(200, body))
+}
+
+fn kind_of(params: &Params) -> Result<MetricKind, HttpResponse> {
+    const KINDS: [MetricKind; 5] = [
+        MetricKind::Counter,
+        MetricKind::Gauge,
+        MetricKind::Histogram,
+        MetricKind::Summary,
+        MetricKind::Unknown,
+    ];
+    let Some(word) = params.given("type") else {
+        return Ok(MetricKind::Unknown);
+    };
+    let found = KINDS.into_iter().find(|kind| kind.as_str() == word);
+    let words = KINDS.map(MetricKind::as_str).join(", ");
+    found.ok_or_else(|| invalid("type")(format!("{word:?} is none of {words}")))
 }
 
 /// The metrics of `/stats`: those that are registered or have series, by name, and how full they

@@ -22,6 +22,8 @@
 //! | `/metrics/aggregated` | GET | statistics (`stat=avg,min,max,p50,p95,p99`) of windows (`window=5m`) of Tidegate's own series (`match[]`), each or those taken together that have equal labels (`by`, `without`), with a label `stat` in exposition text; or as JSON, where `Accept` or `format=json` asks for it; there also of many windows (`start`, `end`, `step`). `method=nearest_rank` takes quantiles from the samples |
 //! | `/v1/series` | GET | what is held of Tidegate's own series, all or those of `match[]`: labels, points, oldest, newest, bytes; at most `limit`, and how many were left out |
 //! | `/v1/alerts` | GET | alerts on Tidegate's own series that are pending or firing, as Prometheus' `/api/v1/alerts` has them; the same and `/api/v1/rules` under `/source/local` |
+//! | `/v1/metrics` | GET | Tidegate's own metrics: type, unit, help, the interval expected, and how full they are |
+//! | `/v1/metrics?name=&type=&unit=&help=&interval=` | POST | registers one, or says anew what it is: what is left out is not known |
 //! | `/v1/owners` | GET | owners by workload; with `pod=`, whose that pod is |
 //! | `/v1/owners?workload=&owner=` | POST | gives the pods of a workload to an owner |
 //! | `/v1/owners?workload=` | DELETE | forgets whose the pods of a workload are |

@@ -46,6 +46,8 @@ pub(crate) enum Endpoint {
     CollectAll,
     /// What is held of Tidegate's own series.
     Held,
+    /// Tidegate's own metrics: which there are, and what they are registered as.
+    Registered,
     /// Statistics of them over windows.
     Aggregated,
     Alerts,
@@ -91,6 +93,7 @@ impl Endpoint {
             Self::Query | Self::QueryRange => "GET, HEAD, POST",
             Self::Other { path } if FORM_PATHS.contains(&path.as_str()) => "GET, HEAD, POST",
             Self::Invalidate | Self::Push => "POST",
+            Self::Registered => "GET, HEAD, POST",
             Self::Owners => "GET, HEAD, POST, DELETE",
             Self::Other { .. }
             | Self::BuildInfo
@@ -207,6 +210,7 @@ fn endpoint(path: &str, of_source: bool) -> Option<Endpoint> {
         "/v1/collect" => Some(Endpoint::CollectMany { templates: None }),
         "/v1/collect_all" => Some(Endpoint::CollectAll),
         "/v1/series" => Some(Endpoint::Held),
+        "/v1/metrics" => Some(Endpoint::Registered),
         "/metrics/aggregated" => Some(Endpoint::Aggregated),
         "/v1/alerts" if !of_source => Some(Endpoint::Alerts),
         "/v1/owners" if !of_source => Some(Endpoint::Owners),

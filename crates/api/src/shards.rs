@@ -172,9 +172,8 @@ impl ShardPlan {
             }
             // Catalogs and owners are the same everywhere, and so is who says so.
             Endpoint::Owners | Endpoint::Templates | Endpoint::BuildInfo => Way::One(FIRST),
-            Endpoint::Held | Endpoint::Aggregated | Endpoint::Alerts | Endpoint::Push => {
-                Way::One(FIRST)
-            }
+            Endpoint::Held | Endpoint::Registered | Endpoint::Aggregated => Way::One(FIRST),
+            Endpoint::Alerts | Endpoint::Push => Way::One(FIRST),
             Endpoint::Explain => Way::All(Merge::Explanation),
             Endpoint::Health => Way::All(Merge::Health),
             Endpoint::Stats => Way::All(Merge::Stats),

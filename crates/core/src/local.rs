@@ -157,6 +157,11 @@ impl Local {
             .map_err(Refusal::Append)
     }
 
+    /// Lets go of where a source's series are; the series stay.
+    pub(crate) fn forget(&mut self, source: &str) {
+        self.known.remove(source);
+    }
+
     /// The matchers of each of these selectors.
     pub(crate) fn matchers(selectors: &[String]) -> Result<Vec<Vec<Matcher>>, QueryError> {
         let selectors = list::selectors(selectors.iter().map(String::as_str))?;
@@ -464,6 +469,45 @@ mod tests {
         let recorded = local.record(&record, UnixMillis(1_000_000), &mut vec![]);
         assert_eq!(recorded.refused, vec![]);
         local
+    }
+
+    #[test]
+    fn a_batch_reaches_its_series_whatever_came_before() {
+        let mut local = local(&[]);
+        let sample = |cpu: &str, timestamp_ms| Sample {
+            labels: Labels::from_pairs([("__name__", "load"), ("cpu", cpu)]).unwrap(),
+            timestamp_ms,
+            value: 1.0,
+        };
+        let record = |local: &mut Local, samples: &[(&str, i64)]| {
+            let record = Record {
+                source: "node".into(),
+                families: vec![],
+                samples: samples
+                    .iter()
+                    .map(|&(cpu, t_ms)| sample(cpu, t_ms))
+                    .collect(),
+            };
+            let recorded = local.record(&record, UnixMillis(1_000_000), &mut vec![]);
+            (recorded.accepted, recorded.refused.len())
+        };
+        // The same again, in another order, fewer, refused ones, and after all have expired.
+        assert_eq!(record(&mut local, &[("0", 1), ("1", 1), ("2", 1)]), (3, 0));
+        assert_eq!(record(&mut local, &[("0", 2), ("1", 2), ("2", 2)]), (3, 0));
+        assert_eq!(record(&mut local, &[("2", 3), ("0", 3)]), (2, 0));
+        assert_eq!(record(&mut local, &[("2", 1), ("0", 4), ("1", 4)]), (2, 1));
+        assert_eq!(record(&mut local, &[("2", 4), ("0", 5), ("1", 5)]), (3, 0));
+        let held = |local: &Local| -> Vec<(String, usize)> {
+            let all = local.store.select(&[]);
+            all.map(|(labels, ring)| (labels.value("cpu").unwrap().into(), ring.len()))
+                .collect()
+        };
+        let expected = [("0", 5), ("1", 4), ("2", 4)];
+        assert_eq!(held(&local), expected.map(|(cpu, n)| (cpu.into(), n)));
+        local.store.expire(10, 0);
+        assert_eq!(record(&mut local, &[("2", 9), ("1", 1)]), (2, 0));
+        let expected = [("1", 1), ("2", 1)];
+        assert_eq!(held(&local), expected.map(|(cpu, n)| (cpu.into(), n)));
     }
 
     fn body(local: &Local, query: &str, at: i64) -> String {

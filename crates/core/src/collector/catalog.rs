@@ -218,6 +218,7 @@ impl Collector {
             self.conclude(id, Err(error.clone()), now);
         }
         self.timers.clear_source(at);
+        self.local.forget(&name);
         self.forget(&Invalidation::Source((*name).into()));
         self.sources[at].removed = true;
     }
