@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::HostConfig;
 use super::alert::{self, Alert, Alerts};
 use super::error::ConfigError;
+use super::metric::Metric;
 use super::pack::{self, Pack, PackFile};
 use super::place::Place;
 use super::shards::ShardCount;
@@ -65,6 +66,7 @@ struct Local {
     age_max: Option<Span>,
     expire_after: Option<Span>,
     lookback: Option<Span>,
+    metric: Vec<Metric>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -89,7 +91,7 @@ pub(super) fn parse(text: &str, name: &str, dir: &Path) -> Result<HostConfig, Co
     }
     config.shards = file.shards;
     file.cache.apply(&mut config.cache);
-    file.local.apply(&mut config.local);
+    let metrics = file.local.apply(&mut config.local);
     file.limits.apply(&mut config.limits);
     config.node.enabled = file.node.enabled.unwrap_or(config.node.enabled);
     if let Some(given) = file.node.interval {
@@ -104,6 +106,9 @@ pub(super) fn parse(text: &str, name: &str, dir: &Path) -> Result<HostConfig, Co
     known.extend_from_slice(&config.packs);
     config.owners = owners(file.owners, place)?;
     config.alerts = alert::configured(file.alerts, &file.alert, place)?;
+    for metric in metrics {
+        metric.add_to(&mut config, place)?;
+    }
     for source in file.source {
         add(&mut config, source, &known, place)?;
     }
@@ -208,7 +213,8 @@ impl Cache {
 }
 
 impl Local {
-    fn apply(self, local: &mut LocalConfig) {
+    /// Gives back what is otherwise for some metrics, to be checked one by one.
+    fn apply(self, local: &mut LocalConfig) -> Vec<Metric> {
         set_count(&mut local.series_max, self.series_max);
         set_count(&mut local.series_per_metric_max, self.series_per_metric_max);
         set_count(&mut local.labels_per_series_max, self.labels_per_series_max);
@@ -218,6 +224,7 @@ impl Local {
         local.age_max = self.age_max.map_or(local.age_max, |age| Some(age.0));
         set_span(&mut local.expire_after, self.expire_after);
         set_span(&mut local.lookback, self.lookback);
+        self.metric
     }
 }
 

@@ -6,6 +6,7 @@
 mod alert;
 mod error;
 mod file;
+mod metric;
 mod pack;
 mod place;
 mod shards;
