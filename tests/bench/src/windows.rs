@@ -161,7 +161,9 @@ fn windows(table: &mut Table, store: &Store) -> Result<()> {
         let window = Window::ending(end_ms, window_ms);
         let rings = store.select(&[]);
         let totals = rings.filter_map(|(_, ring)| ring.totals(window));
-        totals.for_each(|totals| drop(black_box([totals.avg(), totals.min(), totals.max()])));
+        totals.for_each(|totals| {
+            black_box([totals.avg(), totals.min(), totals.max()]);
+        });
     };
     let limits = AggregateLimits::default();
     ensure!(
