@@ -25,8 +25,15 @@ use crate::{component, process};
 ///
 /// Cargo picks features for the packages of a command together. Naming the same packages in every native build, test
 /// and lint keeps wasmtime from being compiled once more for another choice. xtask stands apart: its tools for wasm
-/// would only add features that the host does not need.
-pub(crate) const NATIVE: [&str; 3] = ["--workspace", "--exclude", "tidegate-xtask"];
+/// would only add features that the host does not need. The features named are those that nobody else asks for, and
+/// that have tests.
+pub(crate) const NATIVE: [&str; 5] = [
+    "--workspace",
+    "--exclude",
+    "tidegate-xtask",
+    "--features",
+    "tidegate-record/remote",
+];
 
 /// How the pieces are made; they are made again when it changes, even from the same input.
 const RECIPE: &str = concat!(include_str!("artefacts.rs"), include_str!("component.rs"));
