@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -117,9 +118,18 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Its workers outlive a master that is killed.
+        /// Far more than it takes an idle server to end.
+        const TRIES: u32 = 200;
+        // Its workers outlive a master that is killed, so it is waited for.
         let mut command = Self::command(self.folder.path());
         let _ = command.args(["-s", "stop"]).status();
+        let pid = self.folder.path().join("nginx.pid");
+        for _ in 0..TRIES {
+            if !pid.exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
