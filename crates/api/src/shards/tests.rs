@@ -1,3 +1,5 @@
+//! Front desk and shards: who is asked what, and what is merged, one story each.
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;

@@ -1,3 +1,5 @@
+//! Queues before sinks: what is dropped, which sink holds up nobody, and what a flush waits for.
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What a registry holds is pushed: when it is due, when it is asked for, and at the end.
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;

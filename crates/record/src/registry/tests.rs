@@ -1,3 +1,5 @@
+//! The registry: what it exposes, what it refuses and says so, and who shares a series.
+
 use std::num::NonZeroU32;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::scope;

@@ -1,3 +1,5 @@
+//! Rules of relabelling, one by one and in a pipeline.
+
 use proptest::prelude::*;
 use tidegate_series::{METRIC_NAME, Metadata, Sample, stale_marker};
 

@@ -1,3 +1,5 @@
+//! Files of records: torn lines, files put aside when full, and disks that refuse.
+
 use std::io::Read;
 
 use proptest::prelude::*;
