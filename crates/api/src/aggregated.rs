@@ -1,7 +1,6 @@
 //! `/metrics/aggregated`: statistics of Tidegate's own series over windows, as exposition text or
 //! as JSON.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -47,7 +46,7 @@ pub(crate) fn aggregated(
     let asked = Asked::of(params, request)?;
     let groups = collector
         .aggregate(&asked.aggregation, now)
-        .map_err(|error| refusal(&error))?;
+        .map_err(|error| refusal(&error, &asked.aggregation.grouping))?;
     match asked.json {
         true => Ok(asked.document(&groups, now)),
         false => Ok(asked.exposition(collector, &groups)),
@@ -99,33 +98,40 @@ impl Asked {
             body.extend_from_slice(said.as_bytes());
         }
         let mut text = TextWriter::new(&mut body);
+        let moved = moved_stat_label(groups);
         for (name, groups) in families {
             let metadata = collector.series().metadata(name);
             let help = metadata.map_or("", |metadata| &metadata.help);
             text.family(name, MetricType::Gauge, help);
             for group in groups {
                 for point in &group.points {
-                    self.samples(&mut text, name, group, point);
+                    self.samples(&mut text, name, &moved, group, point);
                 }
             }
         }
         HttpResponse::new(200, CONTENT_TYPE, body)
     }
 
-    fn samples(&self, text: &mut TextWriter<'_>, name: &str, group: &Group, point: &GroupPoint) {
+    fn samples(
+        &self,
+        text: &mut TextWriter<'_>,
+        name: &str,
+        moved: &str,
+        group: &Group,
+        point: &GroupPoint,
+    ) {
         let own = group
             .labels
             .iter()
             .filter(|(label, _)| *label != METRIC_NAME);
-        let own: Vec<(Cow<'_, str>, &str)> = own
-            .map(|(label, value)| (exported(group, label), value))
+        let own: Vec<(&str, &str)> = own
+            .map(|(label, value)| (if label == STAT_LABEL { moved } else { label }, value))
             .collect();
         for (word, value) in self.words.iter().zip(&point.values) {
             let Some(value) = value else {
                 continue;
             };
-            let labels = own.iter().map(|(label, value)| (&**label, *value));
-            let labels = labels.chain([(STAT_LABEL, word.as_str())]);
+            let labels = own.iter().copied().chain([(STAT_LABEL, word.as_str())]);
             text.sample(name, labels, *value);
         }
     }
@@ -177,16 +183,20 @@ impl Asked {
     }
 }
 
-/// A label of the group's own that is called as the statistic's gives way, as in Prometheus.
-fn exported<'a>(group: &Group, label: &'a str) -> Cow<'a, str> {
-    if label != STAT_LABEL {
-        return Cow::Borrowed(label);
-    }
-    let mut name = format!("exported_{label}");
-    while group.labels.value(&name).is_some() {
+/// What a label of the groups' own that is called as the statistic's is called instead: as in
+/// Prometheus, but the same for all groups and the name of no label that any of them has, so that no
+/// two groups become one.
+fn moved_stat_label(groups: &[Group]) -> String {
+    let mut name = format!("exported_{STAT_LABEL}");
+    let is_taken = |name: &str| {
+        groups
+            .iter()
+            .any(|group| group.labels.value(name).is_some())
+    };
+    while is_taken(&name) {
         name.insert_str(0, "exported_");
     }
-    Cow::Owned(name)
+    name
 }
 
 fn number(value: f64) -> String {
@@ -279,14 +289,18 @@ fn wants_json(params: &Params, request: &HttpRequest, several: bool) -> Result<b
     }
 }
 
-fn refusal(error: &AggregationError) -> HttpResponse {
+fn refusal(error: &AggregationError, grouping: &Grouping) -> HttpResponse {
     let message = error.to_string();
+    let grouped_by = match grouping {
+        Grouping::Without(_) => "without",
+        Grouping::By(_) | Grouping::Series => "by",
+    };
     match error {
         AggregationError::Selector(error) => error::response(error),
         AggregationError::Range(_) => HttpResponse::error(400, "bad_data", &message),
         AggregationError::Aggregate(error) => match error {
             AggregateError::EmptyWindow => invalid("window")(message),
-            AggregateError::InvalidLabel { .. } => invalid("by")(message),
+            AggregateError::InvalidLabel { .. } => invalid(grouped_by)(message),
             AggregateError::NoStatistic | AggregateError::StatisticLimit { .. } => {
                 invalid("stat")(message)
             }
