@@ -30,9 +30,11 @@ fn now() -> Now {
 fn asked(front: &mut Front, request: HttpRequest) -> HttpResponse {
     let command = Input::Command(CommandId(1), Command::Http(request));
     let outputs = front.step(vec![command], now());
-    let mut replies = outputs.into_iter().filter_map(|output| match output {
-        Output::Reply(_, Reply::Http(response)) => Some(response),
-        _ => None,
+    let mut replies = outputs.into_iter().filter_map(|output| {
+        if let Output::Reply(_, Reply::Http(response)) = output {
+            return Some(response);
+        }
+        None
     });
     replies.next().expect("it is answered at once")
 }
