@@ -36,18 +36,99 @@ pub const OTHER_BOUNDS: [f64; 16] = [
     1_000.0,
 ];
 
-/// How many bounds are compared in one step: with some left over, each of those would be a branch.
-const LANES: usize = 4;
+/// Into how many cells numbers are divided at most: 128 bounds a tenth apart take some 900.
+const CELLS_MAX: usize = 1_024;
 
 /// Ascending upper bounds. A bucket has what is at most its bound and above the one before; one more
 /// has what is above all.
 ///
 /// Cloning shares them.
-#[derive(Clone, PartialEq)]
-pub struct Bounds {
-    /// The bounds, filled up with +Inf.
-    padded: Arc<[f64]>,
-    length: usize,
+#[derive(Clone)]
+pub struct Bounds(Arc<Searched>);
+
+/// Bounds, and the way to find one.
+struct Searched {
+    bounds: Box<[f64]>,
+    cells: Option<Cells>,
+}
+
+/// Ranges of numbers that have the same upper bits, so narrow that no two bounds are in one.
+///
+/// A positive float's bits ascend with it, and their upper part is its logarithm, roughly. One look
+/// at the cell of a value and one comparison tell its bucket: there is no branch that a processor
+/// could guess wrong, and few steps one after the other, for which whatever is recorded next waits.
+struct Cells {
+    /// How many bits are below the upper ones.
+    shift: u32,
+    /// The upper bits of the first cell, which stands for all numbers below the bounds, as the last
+    /// one stands for all above.
+    first: i64,
+    /// The number of bounds below the cell in the last byte, and above that the lower bits of the bound
+    /// that is in the cell, or more than numbers have.
+    cells: Box<[u64]>,
+}
+
+/// So many bits of a cell are a number of bounds.
+const COUNT_BITS: u32 = 8;
+const _: () = assert!(BOUNDS_MAX < 1 << COUNT_BITS);
+/// Above the lower bits of all numbers.
+const NONE_ABOVE: u64 = u64::MAX >> COUNT_BITS;
+
+impl Cells {
+    /// The cells of these bounds, as wide as can be; `None` if it takes too many, as it does where a
+    /// bound is not positive.
+    fn of(bounds: &[f64]) -> Option<Self> {
+        const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+        let (lowest, highest) = (*bounds.first()?, *bounds.last()?);
+        if lowest <= 0.0 {
+            return None;
+        }
+        let apart = |shift: &u32| {
+            let same = |pair: &[f64]| upper(pair[0], *shift) == upper(pair[1], *shift);
+            !bounds.windows(2).any(same)
+        };
+        // Beyond that, a single power of two has as many cells as there may be.
+        let mut shifts = (FRACTION_BITS - CELLS_MAX.ilog2()..=FRACTION_BITS).rev();
+        let shift = shifts.find(apart)?;
+        let (first, last) = (upper(lowest, shift) - 1, upper(highest, shift) + 1);
+        if last - first >= CELLS_MAX as i64 {
+            return None;
+        }
+        let cell = |own| {
+            let below = bounds.partition_point(|bound| upper(*bound, shift) < own);
+            let bound = bounds
+                .get(below)
+                .filter(|bound| upper(**bound, shift) == own);
+            let rest = bound.map_or(NONE_ABOVE, |bound| lower(*bound, shift));
+            rest << COUNT_BITS | below as u64
+        };
+        Some(Self {
+            shift,
+            first,
+            cells: (first..=last).map(cell).collect(),
+        })
+    }
+
+    /// How many bounds are below `value`, which is not NaN.
+    #[inline]
+    fn below(&self, value: f64) -> usize {
+        let place = (upper(value, self.shift) - self.first).max(0) as usize;
+        let cell = self.cells[place.min(self.cells.len() - 1)];
+        let above_own = lower(value, self.shift) > cell >> COUNT_BITS;
+        usize::from(cell as u8) + usize::from(above_own)
+    }
+}
+
+/// The upper bits of a number: they ascend with it, and a negative one's are negative.
+#[inline]
+const fn upper(value: f64, shift: u32) -> i64 {
+    value.to_bits() as i64 >> shift
+}
+
+/// The lower bits of a number.
+#[inline]
+const fn lower(value: f64, shift: u32) -> u64 {
+    value.to_bits() & !(u64::MAX << shift)
 }
 
 impl Bounds {
@@ -72,41 +153,45 @@ impl Bounds {
                 position: at,
             });
         }
-        let mut padded = bounds.to_vec();
-        padded.resize(bounds.len().next_multiple_of(LANES), f64::INFINITY);
-        Ok(Self {
-            padded: padded.into(),
-            length: bounds.len(),
-        })
+        Ok(Self(Arc::new(Searched {
+            bounds: bounds.into(),
+            cells: Cells::of(bounds),
+        })))
     }
 
     /// How many there are, +Inf not counted.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.length
+    pub fn len(&self) -> usize {
+        self.0.bounds.len()
     }
 
     /// Whether there are none but +Inf.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.length == 0
+    pub fn is_empty(&self) -> bool {
+        self.0.bounds.is_empty()
     }
 
     /// The bounds, without +Inf.
     pub fn iter(&self) -> impl Iterator<Item = f64> {
-        self.padded[..self.length].iter().copied()
+        self.0.bounds.iter().copied()
     }
 
     /// The bucket of a value: the index of the first bound that is not below it, or [`len`](Self::len).
     /// NaN is above all.
     ///
-    /// Comparing with all of them takes no branch that a processor could guess wrong.
+    /// It takes one comparison where the bounds are positive and neither very close to each other nor very far
+    /// apart, as those in use are; else as many as halving takes.
     #[inline]
     #[must_use]
     pub fn bucket(&self, value: f64) -> usize {
-        let at_most = self.padded.iter().map(|bound| u64::from(value <= *bound));
-        // NaN is not even at most +Inf, with which they are filled up.
-        (self.padded.len() - at_most.sum::<u64>() as usize).min(self.length)
+        let Searched { bounds, cells } = &*self.0;
+        if value.is_nan() {
+            return bounds.len();
+        }
+        match cells {
+            Some(cells) => cells.below(value),
+            None => bounds.partition_point(|bound| *bound < value),
+        }
     }
 
     /// What a metric of this unit has if nobody says otherwise.
@@ -117,6 +202,12 @@ impl Bounds {
             _ => &OTHER_BOUNDS,
         };
         Self::new(bounds).expect("constants ascend")
+    }
+}
+
+impl PartialEq for Bounds {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.bounds == other.0.bounds
     }
 }
 
@@ -166,25 +257,83 @@ impl Error for BoundsError {}
 mod tests {
     use super::*;
 
+    /// Bounds, and whether each has a cell of its own.
+    fn examples() -> Vec<(Vec<f64>, bool)> {
+        let linear = |count: i32, step: f64| (1..=count).map(|at| f64::from(at) * step).collect();
+        let growing = |count: i32, by: f64| (0..count).map(|at| by.powi(at) / 3.0).collect();
+        let end = f64::from_bits(1.0_f64.to_bits() + 1);
+        vec![
+            (Vec::new(), false),
+            (vec![1.0], true),
+            (SECONDS_BOUNDS.into(), true),
+            (BYTES_BOUNDS.into(), true),
+            (OTHER_BOUNDS.into(), true),
+            (linear(128, 1.0), true),
+            (linear(128, 0.1), true),
+            (linear(20, 5.0), true),
+            (growing(128, 1.5), true),
+            (growing(40, 1.1), true),
+            (vec![1.0, 128.0, 129.0], true),
+            // Two that differ in the last bit, more powers of two than there are cells, and not positive.
+            (vec![1.0, end], false),
+            (vec![1.0, 256.0, 257.0], false),
+            (vec![f64::MIN_POSITIVE, 1.0], false),
+            (vec![5e-324, f64::MAX], false),
+            (vec![0.0, 1.0, 2.0, 3.0], false),
+            (vec![-2.5, -1.0, -0.0, 1.0, 7.0], false),
+        ]
+    }
+
+    fn naive(bounds: &[f64], value: f64) -> usize {
+        let first = bounds.iter().position(|bound| value <= *bound);
+        first.unwrap_or(bounds.len())
+    }
+
     #[test]
     fn a_value_is_in_the_first_bucket_whose_bound_is_not_below_it() {
-        for count in 0..=2 * LANES + 1 {
-            let numbers: Vec<_> = (0..count).map(|bound| bound as f64).collect();
+        for (numbers, has_cells) in examples() {
             let bounds = Bounds::new(&numbers).unwrap();
+            assert_eq!(bounds.0.cells.is_some(), has_cells, "{numbers:?}");
             assert_eq!(
                 (bounds.len(), bounds.iter().collect()),
-                (count, numbers.clone())
+                (numbers.len(), numbers.clone())
             );
-            for value in (-2..40).map(|half| f64::from(half) / 2.0) {
-                let naive = numbers
-                    .iter()
-                    .position(|bound| value <= *bound)
-                    .unwrap_or(count);
-                assert_eq!(bounds.bucket(value), naive, "{value} in {numbers:?}");
+            let around = |bound: &f64| {
+                [
+                    bound.next_down(),
+                    *bound,
+                    bound.next_up(),
+                    bound * 1.03,
+                    -bound,
+                ]
+            };
+            let near = numbers.iter().flat_map(around);
+            let far = [0.0, -0.0, 5e-324, 1e-9, 1e300, f64::MAX, f64::MIN];
+            let infinite = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -f64::NAN];
+            for value in near.chain(far).chain(infinite) {
+                let found = bounds.bucket(value);
+                assert_eq!(found, naive(&numbers, value), "{value} in {numbers:?}");
             }
-            assert_eq!(bounds.bucket(f64::NAN), count);
-            assert_eq!(bounds.bucket(f64::INFINITY), count);
-            assert_eq!(bounds.bucket(f64::NEG_INFINITY), 0);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_value_is_found_in_any_bounds(
+            mut numbers in proptest::collection::vec(0.001..1e4, 0..40),
+            signed in proptest::bool::weighted(0.2),
+            values in proptest::collection::vec(proptest::num::f64::ANY, 20),
+        ) {
+            if signed {
+                numbers.iter_mut().step_by(3).for_each(|number: &mut f64| *number = -*number);
+            }
+            numbers.sort_by(f64::total_cmp);
+            numbers.dedup();
+            let bounds = Bounds::new(&numbers).unwrap();
+            let near = numbers.iter().flat_map(|bound| [*bound, bound * 0.999, bound * 1.001]);
+            for value in near.chain(values) {
+                proptest::prop_assert_eq!(bounds.bucket(value), naive(&numbers, value));
+            }
         }
     }
 

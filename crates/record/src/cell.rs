@@ -271,12 +271,13 @@ impl HistogramCell {
 
 #[inline]
 fn add_observed(own: &[Line], bucket: usize, count: u64, observed: f64) {
-    add_alone(at(own, SUM + 1 + bucket), count);
+    // The sum first: its place is known before the bucket is, and what follows that may wait for it.
     let sum = at(own, SUM);
     sum.store(
         (f64::from_bits(sum.load(Relaxed)) + observed).to_bits(),
         Relaxed,
     );
+    add_alone(at(own, SUM + 1 + bucket), count);
 }
 
 #[cfg(test)]

@@ -180,11 +180,9 @@ impl Index {
             return Err(Refusal::BucketLabel);
         }
         let labels = tags.labels(name).map_err(Refusal::Labels)?;
-        self.family(name, kind)?;
-        let (own_name, bounds) = (self.own_name(name), self.bounds_of(name));
-        let family = self.families.get_mut(name).expect("it was just made");
-        let text = LabelText::new(tags.iter());
-        let (number, kind, hub) = (self.series, family.said.kind, Arc::clone(hub));
+        let kind = self.family(name, kind)?.said.kind;
+        let (own_name, text) = (self.own_name(name), LabelText::new(tags.iter()));
+        let (number, hub) = (self.series, Arc::clone(hub));
         let series = match kind {
             EventKind::Counter => {
                 let cell = CounterCell::default();
@@ -195,18 +193,11 @@ impl Index {
                 AnySeries::Gauge(Arc::new(Series::new(cell, labels, text, kind, number, hub)))
             }
             EventKind::Timer | EventKind::Histogram => {
-                if family.said.buckets.is_none() {
-                    Arc::make_mut(&mut family.said).buckets = Some(Buckets::of(bounds.clone()));
-                }
-                let bounds = family
-                    .said
-                    .buckets
-                    .as_ref()
-                    .map_or(bounds, |own| own.bounds.clone());
-                let cell = HistogramCell::new(bounds);
+                let cell = HistogramCell::new(self.settled_bounds(name));
                 AnySeries::Histogram(Arc::new(Series::new(cell, labels, text, kind, number, hub)))
             }
         };
+        let family = self.families.get_mut(name).expect("it was just made");
         series.tune(if self.on {
             family.recording
         } else {
@@ -295,6 +286,21 @@ impl Index {
     fn own_name(&self, name: &str) -> Arc<str> {
         let own = self.families.get_key_value(name);
         own.map_or_else(|| name.into(), |(own, _)| Arc::clone(own))
+    }
+
+    /// The bounds of a histogram that is there; its first series settles them.
+    fn settled_bounds(&mut self, name: &str) -> Bounds {
+        let settled = |index: &Self| {
+            let buckets = index.families.get(name)?.said.buckets.as_ref();
+            buckets.map(|buckets| buckets.bounds.clone())
+        };
+        settled(self).unwrap_or_else(|| {
+            let bounds = self.bounds_of(name);
+            if let Some(family) = self.families.get_mut(name) {
+                Arc::make_mut(&mut family.said).buckets = Some(Buckets::of(bounds.clone()));
+            }
+            bounds
+        })
     }
 
     /// The bounds that a histogram of this name begins with.
