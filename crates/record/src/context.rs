@@ -13,8 +13,8 @@ use crate::tags::Tags;
 /// contexts are shared, so a context for each session or request is fine. A tag that an outer context has is
 /// replaced; a tag without a value is taken away.
 ///
-/// The methods that take a name look the series up each time, some fifty nanoseconds; where that counts, a
-/// handle is taken once and kept. A series that is refused (see [`RegistryLimits`](crate::RegistryLimits)) has a
+/// The methods that take a name look the series up each time, some fifty nanoseconds, unless the registry is
+/// off; where that counts, a handle is taken once and kept. A series that is refused (see [`RegistryLimits`](crate::RegistryLimits)) has a
 /// handle that does nothing; it is counted and told.
 ///
 /// Names and tags may have any characters: those that Prometheus does not allow become `_`. A counter is exposed with
@@ -92,17 +92,23 @@ impl Context {
 
     /// Adds to a counter.
     pub fn increment(&self, name: &str, by: u64) {
-        self.counter(name).increment(by);
+        if self.shared.is_on() {
+            self.counter(name).increment(by);
+        }
     }
 
     /// Sets a gauge.
     pub fn set(&self, name: &str, value: f64) {
-        self.gauge(name).set(value);
+        if self.shared.is_on() {
+            self.gauge(name).set(value);
+        }
     }
 
     /// Records an observation in a histogram.
     pub fn observe(&self, name: &str, value: f64) {
-        self.histogram(name).observe(value);
+        if self.shared.is_on() {
+            self.histogram(name).observe(value);
+        }
     }
 
     /// Times an async block; see [`Timer::time`].
@@ -113,7 +119,9 @@ impl Context {
     /// Records a value that is neither summed nor counted: each is an event and a sample of its own where
     /// it is pushed to, and the last one is exposed, of unknown type.
     pub fn custom(&self, name: &str, value: f64) {
-        let custom = Gauge(self.shared.series(name, &self.tags, EventKind::Custom));
-        custom.set(value);
+        if self.shared.is_on() {
+            let custom = Gauge(self.shared.series(name, &self.tags, EventKind::Custom));
+            custom.set(value);
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::hint::cold_path;
 use std::sync::{PoisonError, RwLock};
 
 use metrics::{
@@ -115,7 +116,8 @@ fn tags(key: &Key) -> Tags {
 }
 
 impl Shared {
-    // Apart from the question whether anything is recorded, which is all there is to do while nothing is.
+    // Apart from the question whether anything is recorded, which is all there is to do while nothing is;
+    // what asks it takes this for the rarer case, so that not even a jump is left.
 
     #[inline(never)]
     fn counter_of(&self, key: &Key) -> metrics::Counter {
@@ -161,39 +163,38 @@ impl Recorder for Registry {
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> metrics::Counter {
         let shared = self.shared();
-        if shared.is_on() {
-            shared.counter_of(key)
-        } else {
-            metrics::Counter::noop()
+        if !shared.is_on() {
+            return metrics::Counter::noop();
         }
+        cold_path();
+        shared.counter_of(key)
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> metrics::Gauge {
         let shared = self.shared();
-        if shared.is_on() {
-            shared.gauge_of(key)
-        } else {
-            metrics::Gauge::noop()
+        if !shared.is_on() {
+            return metrics::Gauge::noop();
         }
+        cold_path();
+        shared.gauge_of(key)
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
         let shared = self.shared();
-        if shared.is_on() {
-            shared.histogram_of(key)
-        } else {
-            metrics::Histogram::noop()
+        if !shared.is_on() {
+            return metrics::Histogram::noop();
         }
+        cold_path();
+        shared.histogram_of(key)
     }
 }
 
 impl CounterFn for Series<CounterCell> {
     fn increment(&self, value: u64) {
-        if self.is_plain() {
-            self.cell.add(value);
-        } else {
-            self.increment_carefully(value);
-        }
+        self.gated(
+            |cell| cell.add(value),
+            |series| series.increment_carefully(value),
+        );
     }
 
     fn absolute(&self, value: u64) {
@@ -216,21 +217,16 @@ impl GaugeFn for Series<GaugeCell> {
     }
 
     fn set(&self, value: f64) {
-        if self.is_plain() {
-            self.cell.set(value);
-        } else {
-            self.set_carefully(value);
-        }
+        self.gated(|cell| cell.set(value), |series| series.set_carefully(value));
     }
 }
 
 impl HistogramFn for Series<HistogramCell> {
     fn record(&self, value: f64) {
-        if self.is_plain() {
-            self.cell.record(value);
-        } else {
-            self.observe_carefully(value, 1);
-        }
+        self.gated(
+            |cell| cell.record(value),
+            |series| series.observe_carefully(value, 1),
+        );
     }
 
     fn record_many(&self, value: f64, count: usize) {

@@ -16,11 +16,8 @@ impl Counter {
     /// Adds `by`.
     #[inline]
     pub fn increment(&self, by: u64) {
-        let Some(series) = &self.0 else { return };
-        if series.is_plain() {
-            series.cell.add(by);
-        } else {
-            series.increment_carefully(by);
+        if let Some(series) = &self.0 {
+            series.gated(|cell| cell.add(by), |series| series.increment_carefully(by));
         }
     }
 
@@ -68,11 +65,8 @@ impl Gauge {
     /// Sets it; NaN and infinities are values.
     #[inline]
     pub fn set(&self, value: f64) {
-        let Some(series) = &self.0 else { return };
-        if series.is_plain() {
-            series.cell.set(value);
-        } else {
-            series.set_carefully(value);
+        if let Some(series) = &self.0 {
+            series.gated(|cell| cell.set(value), |series| series.set_carefully(value));
         }
     }
 
@@ -125,11 +119,11 @@ impl Histogram {
     /// Prometheus.
     #[inline]
     pub fn observe(&self, value: f64) {
-        let Some(series) = &self.0 else { return };
-        if series.is_plain() {
-            series.cell.record(value);
-        } else {
-            series.observe_carefully(value, 1);
+        if let Some(series) = &self.0 {
+            series.gated(
+                |cell| cell.record(value),
+                |series| series.observe_carefully(value, 1),
+            );
         }
     }
 

@@ -83,6 +83,17 @@ impl<C> Series<C> {
         self.gate.mode.load(Relaxed) == PLAIN
     }
 
+    /// Does `plain` where recording is nothing but writing in the cell, `careful` where there is more to it,
+    /// and nothing while it is off.
+    #[inline]
+    pub(crate) fn gated(&self, plain: impl FnOnce(&C), careful: impl FnOnce(&Self)) {
+        match self.gate.mode.load(Relaxed) {
+            PLAIN => plain(&self.cell),
+            OFF => {}
+            _ => careful(self),
+        }
+    }
+
     /// Whether it is recorded, leaving out that it may be sampled.
     pub(crate) fn is_on(&self) -> bool {
         self.gate.mode.load(Relaxed) != OFF

@@ -330,6 +330,24 @@ fn rules_hold_for_handles_that_are_held() {
 }
 
 #[test]
+fn while_it_is_off_nothing_is_recorded_by_name_and_no_series_is_made() {
+    let registry = Registry::new();
+    let record = || {
+        registry.increment("count", 1);
+        registry.set("depth", 2.0);
+        registry.observe("size", 3.0);
+        registry.custom("score", 4.0);
+    };
+    registry.set_on(false);
+    record();
+    assert_eq!(registry.stats().series, 0);
+    registry.set_on(true);
+    record();
+    assert_eq!(registry.stats().series, 4);
+    assert_eq!(registry.readings().len(), 4);
+}
+
+#[test]
 fn counters_only_grow() {
     let registry = Registry::new();
     let counter = registry.counter("c");
