@@ -1,7 +1,7 @@
 //! Rings: the newest points of one series, the older of them in chunks.
 //!
 //! The invariant: times rise strictly, from the chunks' to the tail's; there are never more points than the ring's
-//! limit; and only of the oldest chunk may points have been dropped.
+//! limit; only of the oldest chunk may points have been dropped; and the newest points are in the tail.
 
 mod parts;
 #[cfg(test)]
@@ -22,7 +22,8 @@ pub const POINTS_PER_SERIES_MAX: usize = 5_760;
 
 /// The newest points of one series: times in Unix milliseconds, values as `f64`.
 ///
-/// Every 512 points are sealed into a [`Chunk`]; what came since is held as it is. Stale markers are stored as any
+/// Every 512 points are sealed into a [`Chunk`], but for the newest 32; they and what came since are held as they are.
+/// Stale markers are stored as any
 /// value is, bits and all; [`at`](Self::at) and [`window`](Self::window) give them their meaning. Once full, a point
 /// pushed drives out the oldest.
 ///
@@ -39,28 +40,34 @@ pub const POINTS_PER_SERIES_MAX: usize = 5_760;
 #[derive(Debug, Clone)]
 pub struct Ring {
     chunks: VecDeque<Chunk>,
+    /// Empty only if the ring is.
     tail: Tail,
-    /// The newest point of those that no longer are in the tail, if the tail is empty.
-    sealed_newest: Option<(i64, f64)>,
-    points_max: usize,
     age_max_ms: u64,
-    /// How many points the chunks hold, without those dropped.
-    sealed: usize,
-    /// How many points of the oldest chunk are dropped: fewer than it has.
-    dropped: usize,
     /// What the chunks take.
     sealed_bytes: usize,
+    points_max: u32,
+    /// How many points the chunks have, with those dropped.
+    sealed: u32,
+    /// How many points of the oldest chunk are dropped, beside those past the limit: fewer than it has.
+    dropped: u16,
     /// How many points that come on time can be added before there is anything else to do.
-    on_time: u32,
-    /// At how many points the tail is sealed next.
-    seal_at: u32,
+    on_time: u16,
+    /// How many points are sealed next.
+    seal_next: u16,
 }
 
+/// How many of the newest points stay as they are when those before them are sealed, so that short windows need no
+/// decoding: five minutes of a sample every ten seconds, and one at either end.
+const KEPT_POINTS: usize = 32;
+
+/// How many points a ring may be told to hold, so that they are counted in 32 bits, as on every target.
+const POINTS_MAX: usize = 1 << 31;
+
 /// By how many chunks the memory for them grows.
-const CHUNKS_GROWTH: usize = 2;
+const CHUNKS_GROWTH: usize = 1;
 
 /// What a [`Ring`] takes beside its columns on a 64-bit machine; told so on every target.
-const RING_BYTES: usize = 192;
+const RING_BYTES: usize = 128;
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Ring>() == RING_BYTES);
 
@@ -72,20 +79,20 @@ impl Default for Ring {
 }
 
 impl Ring {
-    /// An empty ring of at most `points_max` points, of any age; 0 is taken as 1. Memory grows with the points held.
+    /// An empty ring of at most `points_max` points, of any age; 0 is taken as 1, and more than 2³¹ as that.
+    /// Memory grows with the points held.
     #[must_use]
     pub fn new(points_max: usize) -> Self {
         Self {
             chunks: VecDeque::new(),
             tail: Tail::default(),
-            sealed_newest: None,
-            points_max: points_max.max(1),
             age_max_ms: u64::MAX,
+            sealed_bytes: 0,
+            points_max: points_max.clamp(1, POINTS_MAX) as u32,
             sealed: 0,
             dropped: 0,
-            sealed_bytes: 0,
             on_time: 0,
-            seal_at: CHUNK_POINTS as u32,
+            seal_next: CHUNK_POINTS as u16,
         }
     }
 
@@ -93,7 +100,7 @@ impl Ring {
     /// they seal, which takes some time, and what they hold at once that is not sealed.
     #[must_use]
     pub fn with_first_chunk(mut self, points: usize) -> Self {
-        self.seal_at = points.clamp(1, CHUNK_POINTS) as u32;
+        self.seal_next = points.clamp(1, CHUNK_POINTS) as u16;
         self
     }
 
@@ -149,21 +156,34 @@ impl Ring {
         if !self.accepts(t_ms, value)? {
             return Ok(());
         }
-        if self.len() == self.points_max {
+        if self.room() == 0 {
             self.drop_oldest();
         }
         self.tail.push(t_ms, value);
-        if self.tail.len() >= self.seal_at as usize {
+        if self.tail.len() >= self.seal_at() {
             self.seal(pool);
         }
         if self.age_max_ms < u64::MAX {
             self.drop_aged(t_ms);
         } else {
-            let room = self.seal_at as usize - self.tail.len() - 1;
-            let room = room.min(self.points_max - self.len());
-            self.on_time = room.min(self.tail.room_on_time()) as u32;
+            let room = self.seal_at() - self.tail.len() - 1;
+            let room = room.min(self.room()).min(self.tail.room_on_time());
+            self.on_time = room as u16;
         }
         Ok(())
+    }
+
+    /// At how many points the tail is sealed.
+    fn seal_at(&self) -> usize {
+        usize::from(self.seal_next) + KEPT_POINTS
+    }
+
+    /// How many points may be added before a chunk has to go, or a point of the tail. Those of the oldest chunk go with
+    /// nothing done, all but its last.
+    fn room(&self) -> usize {
+        let points_max = self.points_max as usize;
+        let spare = self.chunks.front().map_or(0, |chunk| chunk.len() - 1);
+        (points_max + spare).saturating_sub(self.sealed as usize + self.tail.len())
     }
 
     /// Whether a push would add a point (`true`) or repeat the newest (`false`).
@@ -185,18 +205,17 @@ impl Ring {
     }
 
     fn seal(&mut self, pool: &mut TimesPool) {
-        let count = self.tail.len();
-        let (times, owns_times) = pool.share_tail(&self.tail);
-        let chunk = Chunk::of(times, owns_times, self.tail.values());
-        self.sealed += count;
+        let count = usize::from(self.seal_next);
+        let (times, owns_times) = pool.share_oldest(&self.tail, count);
+        let chunk = Chunk::of(times, owns_times, self.tail.oldest(count));
+        self.tail.cut(count);
+        self.sealed += count as u32;
         self.sealed_bytes += chunk.byte_size();
         if self.chunks.len() == self.chunks.capacity() {
             self.chunks.reserve_exact(CHUNKS_GROWTH);
         }
         self.chunks.push_back(chunk);
-        self.sealed_newest = self.tail.last();
-        self.tail.clear();
-        self.seal_at = CHUNK_POINTS as u32;
+        self.seal_next = CHUNK_POINTS as u16;
     }
 
     #[inline(never)]
@@ -219,30 +238,22 @@ impl Ring {
     pub(crate) fn drop_chunk(&mut self) {
         match self.chunks.pop_front() {
             Some(chunk) => {
-                self.sealed -= chunk.len() - self.dropped;
+                self.sealed -= chunk.len() as u32;
                 self.sealed_bytes -= chunk.byte_size();
                 self.dropped = 0;
-                self.forget();
             }
-            None => self.drop_tail(1),
+            None => self.tail.drop_oldest(1),
         }
+        self.on_time = 0;
     }
 
     #[inline(never)]
     pub(crate) fn drop_oldest(&mut self) {
+        let dropped = self.dropped() + 1;
         match self.chunks.front() {
-            Some(chunk) if self.dropped + 1 < chunk.len() => {
-                self.dropped += 1;
-                self.sealed -= 1;
-            }
+            Some(chunk) if dropped < chunk.len() => self.dropped = dropped as u16,
             _ => self.drop_chunk(),
         }
-    }
-
-    fn drop_tail(&mut self, count: usize) {
-        self.tail.drop_oldest(count);
-        self.on_time = 0;
-        self.forget();
     }
 
     /// Drops the points before `t_ms` and says how many. A point at `t_ms` stays.
@@ -260,44 +271,44 @@ impl Ring {
                 let mut times_ms = Vec::new();
                 chunk.times_into(&mut times_ms);
                 let before = times_ms.partition_point(|&time_ms| time_ms < t_ms);
-                self.sealed -= before.saturating_sub(self.dropped);
-                self.dropped = self.dropped.max(before);
+                self.dropped = self.dropped.max(before as u16);
             }
         } else if let Some(last_ms) = t_ms.checked_sub(1) {
-            self.drop_tail(self.tail.count_to(last_ms));
+            self.tail.drop_oldest(self.tail.count_to(last_ms));
+            self.on_time = 0;
         }
         held - self.len()
     }
 
-    /// An emptied ring takes any time again.
-    fn forget(&mut self) {
-        if self.is_empty() {
-            self.sealed_newest = None;
-        }
+    /// How many points of the oldest chunk are dropped: fewer than it has.
+    fn dropped(&self) -> usize {
+        let past =
+            (self.sealed as usize + self.tail.len()).saturating_sub(self.points_max as usize);
+        past.max(usize::from(self.dropped))
     }
 
     /// How many points it holds, stale markers included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sealed + self.tail.len()
+        self.sealed as usize + self.tail.len() - self.dropped()
     }
 
     /// Whether it holds no point.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.tail.len() == 0
     }
 
     /// How many points it may hold.
     #[must_use]
     pub const fn capacity(&self) -> usize {
-        self.points_max
+        self.points_max as usize
     }
 
     /// The newest point, be it a stale marker.
     #[must_use]
     pub fn newest(&self) -> Option<(i64, f64)> {
-        self.tail.last().or(self.sealed_newest)
+        self.tail.last()
     }
 
     /// The oldest point still held, be it a stale marker.
@@ -335,7 +346,7 @@ impl Ring {
         let (mut times_ms, mut values) = (Vec::new(), Vec::new());
         self.chunks[nth].decode_into(&mut times_ms, &mut values);
         let at = times_ms.partition_point(|&time_ms| time_ms <= t_ms) - 1;
-        let dropped = nth == 0 && at < self.dropped;
+        let dropped = nth == 0 && at < self.dropped();
         (!dropped).then(|| (times_ms[at], values[at]))
     }
 

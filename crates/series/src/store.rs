@@ -52,7 +52,7 @@ const MISSED_MAX: u64 = 5;
 
 /// In how many groups series seal. What is scraped together would seal together otherwise: a burst of work, and before
 /// it twice the memory that is not sealed.
-const GROUPS: usize = 8;
+const GROUPS: usize = 32;
 
 /// After how many points the nth series seals first.
 const fn first_chunk(nth: usize) -> usize {

@@ -1,19 +1,29 @@
 //! Tails: the points of a ring that no chunk holds yet, as they came.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::{Range, RangeInclusive};
 
 /// By how many points a tail's memory grows: it doubles between these, so that little is left over both in a series
 /// of a few points and in a day of a thousand series.
-const GROWTH: RangeInclusive<usize> = 4..=64;
+const GROWTH: RangeInclusive<usize> = 4..=32;
+
+/// Times that do not follow from each other.
+#[derive(Debug, Clone)]
+struct Irregular(VecDeque<i64>);
+
+/// What a column of times takes beside them on a 64-bit machine; told so on every target.
+const TIMES_BYTES: usize = 32;
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Irregular>() == TIMES_BYTES);
 
 /// Points whose times rise strictly. While those are regular they take no memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tail {
     values: VecDeque<f64>,
-    /// Empty while point `i` is at `first_ms + i·step_ms`.
-    times_ms: VecDeque<i64>,
+    /// None while point `i` is at `first_ms + i·step_ms`. Nearly no tail has some, so they are kept out of the way.
+    times_ms: Option<Box<Irregular>>,
     first_ms: i64,
     step_ms: u64,
     /// Where the next point is expected, from the second one on.
@@ -32,8 +42,8 @@ impl Tail {
 
     /// The time of the point at this place, which there is.
     pub(crate) fn time_ms(&self, nth: usize) -> i64 {
-        match self.times_ms.get(nth) {
-            Some(&time_ms) => time_ms,
+        match &self.times_ms {
+            Some(times_ms) => times_ms.0[nth],
             // It wraps only on the way: what was pushed comes out.
             None => self.regular_ms(nth),
         }
@@ -54,7 +64,7 @@ impl Tail {
     pub(crate) fn room_on_time(&self) -> usize {
         let count = self.len();
         let room = self.values.capacity() - count;
-        let is_regular = self.times_ms.is_empty() && count > 1;
+        let is_regular = self.times_ms.is_none() && count > 1;
         let last_ms = i128::from(self.regular_ms(count.saturating_sub(1)));
         let end_ms = last_ms + i128::from(self.step_ms) * room as i128;
         if is_regular && end_ms < i128::from(i64::MAX) {
@@ -84,7 +94,7 @@ impl Tail {
             self.grow(count);
         }
         self.values.push_back(value);
-        if t_ms == self.next_ms && self.times_ms.is_empty() && count > 1 {
+        if t_ms == self.next_ms && self.times_ms.is_none() && count > 1 {
             self.next_ms = t_ms.wrapping_add(self.step_ms as i64);
         } else {
             self.push_apart(count, t_ms);
@@ -100,29 +110,27 @@ impl Tail {
     /// Adds a time that does not follow from those before.
     #[inline(never)]
     fn push_apart(&mut self, count: usize, t_ms: i64) {
+        if let Some(Irregular(times_ms)) = self.times_ms.as_deref_mut() {
+            if times_ms.len() == times_ms.capacity() {
+                let more = self.values.capacity() - times_ms.len();
+                times_ms.reserve_exact(more);
+            }
+            times_ms.push_back(t_ms);
+            return;
+        }
         match count {
             0 => self.first_ms = t_ms,
-            1 if self.times_ms.is_empty() => {
+            1 => {
                 self.step_ms = t_ms.abs_diff(self.first_ms);
                 self.next_ms = t_ms.wrapping_add(self.step_ms as i64);
             }
             _ => {
-                if self.times_ms.is_empty() {
-                    for nth in 0..count {
-                        self.push_time(self.regular_ms(nth));
-                    }
-                }
-                self.push_time(t_ms);
+                let mut times_ms = VecDeque::with_capacity(self.values.capacity());
+                times_ms.extend((0..count).map(|nth| self.regular_ms(nth)));
+                times_ms.push_back(t_ms);
+                self.times_ms = Some(Box::new(Irregular(times_ms)));
             }
         }
-    }
-
-    fn push_time(&mut self, t_ms: i64) {
-        if self.times_ms.len() == self.times_ms.capacity() {
-            let more = self.values.capacity() - self.times_ms.len();
-            self.times_ms.reserve_exact(more);
-        }
-        self.times_ms.push_back(t_ms);
     }
 
     /// Drops the `count` oldest points, or all if there are fewer.
@@ -133,11 +141,22 @@ impl Tail {
             return;
         }
         self.values.drain(..count);
-        if self.times_ms.is_empty() {
-            self.first_ms = self.regular_ms(count);
-        } else {
-            self.times_ms.drain(..count);
+        match &mut self.times_ms {
+            Some(times_ms) => drop(times_ms.0.drain(..count)),
+            None => self.first_ms = self.regular_ms(count),
         }
+    }
+
+    /// Drops the `count` oldest points, of more, and the memory for them. Times that are regular from there on take
+    /// none again.
+    pub(crate) fn cut(&mut self, count: usize) {
+        let mut newest = Self::default();
+        let left = self.len() - count;
+        newest.values.reserve_exact(left + *GROWTH.end());
+        for nth in count..self.len() {
+            newest.push(self.time_ms(nth), self.values[nth]);
+        }
+        *self = newest;
     }
 
     /// The time of the oldest point, if there is one.
@@ -147,8 +166,8 @@ impl Tail {
 
     /// How many points lie at or before `t_ms`.
     pub(crate) fn count_to(&self, t_ms: i64) -> usize {
-        if !self.times_ms.is_empty() {
-            return self.times_ms.partition_point(|&time_ms| time_ms <= t_ms);
+        if let Some(Irregular(times_ms)) = self.times_ms.as_deref() {
+            return times_ms.partition_point(|&time_ms| time_ms <= t_ms);
         }
         if self.values.is_empty() || t_ms < self.first_ms {
             return 0;
@@ -175,37 +194,57 @@ impl Tail {
 
     /// The first time and the step, where all times follow from them.
     pub(crate) fn regular(&self) -> Option<(i64, u64)> {
-        let is_regular = self.times_ms.is_empty() && self.len() > 1;
+        let is_regular = self.times_ms.is_none() && self.len() > 1;
         is_regular.then_some((self.first_ms, self.step_ms))
     }
 
-    /// Appends its times.
-    pub(crate) fn times(&self, times_ms: &mut Vec<i64>) {
-        if self.times_ms.is_empty() {
-            times_ms.extend((0..self.len()).map(|nth| self.regular_ms(nth)));
-        } else {
-            times_ms.extend(&self.times_ms);
-        }
+    /// The times of the `count` oldest points.
+    pub(crate) fn oldest_times(&self, count: usize) -> Vec<i64> {
+        (0..count).map(|nth| self.time_ms(nth)).collect()
     }
 
-    /// Its values side by side.
-    pub(crate) fn values(&mut self) -> &[f64] {
-        self.values.make_contiguous()
-    }
-
-    /// Drops all points. Some memory stays for those to come.
-    pub(crate) fn clear(&mut self) {
-        let mut values = core::mem::take(&mut self.values);
-        values.clear();
-        values.shrink_to(*GROWTH.end());
-        *self = Self {
-            values,
-            ..Self::default()
-        };
+    /// The values of the `count` oldest points, side by side.
+    pub(crate) fn oldest(&mut self, count: usize) -> &[f64] {
+        &self.values.make_contiguous()[..count]
     }
 
     /// What its columns take, in bytes.
     pub(crate) fn byte_size(&self) -> usize {
-        (self.values.capacity() + self.times_ms.capacity()) * size_of::<f64>()
+        let times = self.times_ms.as_ref();
+        let times = times.map_or(0, |times| {
+            TIMES_BYTES + times.0.capacity() * size_of::<i64>()
+        });
+        self.values.capacity() * size_of::<f64>() + times
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_tail_takes_no_memory_for_times_that_are_regular_again() {
+        let mut tail = Tail::default();
+        for nth in 0..40 {
+            tail.push(nth * 10 + i64::from(nth < 7), nth as f64);
+        }
+        assert_eq!(tail.regular(), None);
+        let before = tail.byte_size();
+        tail.cut(8);
+        assert_eq!(tail.regular(), Some((80, 10)));
+        assert!(tail.byte_size() * 3 / 2 < before);
+        assert_eq!((tail.len(), tail.last()), (32, Some((390, 39.0))));
+        assert!((0..32).all(|nth| tail.time_ms(nth) == 80 + nth as i64 * 10));
+        assert!(tail.room_on_time() > 0 && tail.is_next(400));
+    }
+
+    #[test]
+    fn what_is_left_of_a_tail_keeps_times_that_are_not() {
+        let mut tail = Tail::default();
+        let time = |nth: i64| nth * 10 + nth % 3;
+        (0..40).for_each(|nth| tail.push(time(nth), nth as f64));
+        tail.cut(8);
+        let times: Vec<_> = (8..40).map(time).collect();
+        assert_eq!((tail.regular(), tail.oldest_times(32)), (None, times));
     }
 }

@@ -44,12 +44,12 @@ fn the_series_of_a_store_do_not_all_seal_at_once() {
     let mut store = Store::new(StoreLimits::default());
     let labels = |nth: i32| Labels::from_pairs([("__name__", "a"), ("nth", &nth.to_string())]);
     for t_ms in 0..700 {
-        for nth in 0..16 {
+        for nth in 0..64 {
             store.append(&labels(nth).unwrap(), t_ms, 1.0).unwrap();
         }
     }
     let firsts: BTreeSet<_> = store.select(&[]).map(|(_, ring)| runs(ring)[0]).collect();
-    assert!(firsts.into_iter().eq((1..=8).map(|group| group * 64)));
+    assert!(firsts.into_iter().eq((1..=32).map(|group| group * 16)));
 }
 
 #[test]

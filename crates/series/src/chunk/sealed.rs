@@ -26,13 +26,20 @@ pub(crate) struct SharedTimes(Arc<Times>);
 pub struct Chunk {
     times: Arc<Times>,
     values: Box<[u8]>,
-    summary: Summary,
+    sum: f64,
+    min: f64,
+    max: f64,
+    first: f64,
+    last: f64,
+    fallen: f64,
+    /// How many values are summed up.
+    count: u32,
     /// Whether the times were new with this chunk. Who else has them shares them.
     owns_times: bool,
 }
 
 /// What a [`Chunk`] takes beside its bytes on a 64-bit machine; told so on every target.
-pub(crate) const CHUNK_BYTES: usize = 88;
+pub(crate) const CHUNK_BYTES: usize = 80;
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Chunk>() == CHUNK_BYTES);
 
@@ -62,10 +69,26 @@ impl Chunk {
 
     /// A chunk of values at these times, as many of one as of the other.
     pub(crate) fn of(times: Arc<Times>, owns_times: bool, values: &[f64]) -> Self {
+        let Summary {
+            count,
+            sum,
+            min,
+            max,
+            first,
+            last,
+            fallen,
+        } = Summary::of(values);
         Self {
             times,
             values: encode_values(values),
-            summary: Summary::of(values),
+            sum,
+            min,
+            max,
+            first,
+            last,
+            fallen,
+            // Of no more than `ENCODED_VALUES_MAX`.
+            count: count as u32,
             owns_times,
         }
     }
@@ -97,8 +120,16 @@ impl Chunk {
     /// What its values add up to. Where `count` is less than [`len`](Self::len) there are stale markers, and the first
     /// value may be later than the first point, the last one earlier.
     #[must_use]
-    pub const fn summary(&self) -> &Summary {
-        &self.summary
+    pub const fn summary(&self) -> Summary {
+        Summary {
+            count: self.count as usize,
+            sum: self.sum,
+            min: self.min,
+            max: self.max,
+            first: self.first,
+            last: self.last,
+            fallen: self.fallen,
+        }
     }
 
     /// Appends its times and values, bit for bit.

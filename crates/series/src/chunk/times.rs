@@ -127,20 +127,18 @@ pub struct TimesPool {
 }
 
 impl TimesPool {
-    /// The times of a tail of at least one point; and whether they are new, not shared.
-    pub(crate) fn share_tail(&mut self, tail: &Tail) -> (Arc<Times>, bool) {
+    /// The times of the `count` oldest points of a tail, which has more; and whether they are new, not shared.
+    pub(crate) fn share_oldest(&mut self, tail: &Tail, count: usize) -> (Arc<Times>, bool) {
         let regular = tail
             .regular()
-            .map(|(first_ms, step_ms)| (first_ms, step_ms, tail.len()));
+            .map(|(first_ms, step_ms)| (first_ms, step_ms, count));
         if let Some(newest) = self.sealed.last()
             && regular.is_some()
             && regular == self.newest_regular
         {
             return (newest.clone(), false);
         }
-        let mut times_ms = Vec::with_capacity(tail.len());
-        tail.times(&mut times_ms);
-        let (times, is_new) = self.share(&times_ms);
+        let (times, is_new) = self.share(&tail.oldest_times(count));
         // Those that are shared need not be the newest.
         if is_new {
             self.newest_regular = regular;

@@ -132,7 +132,7 @@ impl Ring {
             if chunk.first_ms() > end_inclusive_ms {
                 return;
             }
-            let dropped = if nth == 0 { self.dropped } else { 0 };
+            let dropped = if nth == 0 { self.dropped() } else { 0 };
             if dropped == 0 && !is_before(chunk.first_ms()) && chunk.last_ms() <= end_inclusive_ms {
                 each(Part::Chunk(chunk));
                 continue;

@@ -197,7 +197,7 @@ proptest! {
     #[test]
     fn a_ring_with_chunks_answers_as_a_list_does(
         pushes in long(),
-        limit in prop::sample::select(&[1_usize, 300, 512, 513, 700, 1_100, 5_760][..]),
+        limit in prop::sample::select(&[1_usize, 300, 512, 543, 544, 545, 700, 1_100, 5_760][..]),
         marks in prop::collection::vec(any::<prop::sample::Index>(), 8),
         apart in -2_i64..40,
     ) {
@@ -275,4 +275,62 @@ proptest! {
         prop_assert_eq!(dropped, list.len() - left.clone().count());
         prop_assert_eq!(bits(ring.points()), bits(left));
     }
+}
+
+#[test]
+fn the_newest_points_are_read_as_they_came() {
+    for first in [1, 16, 512] {
+        let mut ring = Ring::new(700).with_first_chunk(first);
+        for nth in 0..1_700_i64 {
+            ring.push(nth * 10, nth as f64).unwrap();
+            let (mut columns, mut found) = (Columns::default(), Vec::new());
+            let start_ms = (nth - KEPT_POINTS as i64) * 10;
+            ring.parts(Some(start_ms), nth * 10, &mut columns, |part| match part {
+                Part::Points(points) => found.extend_from_slice(points.values()),
+                Part::Chunk(_) => panic!("a chunk is read"),
+            });
+            let kept = (start_ms / 10 + 1).max(0)..=nth;
+            assert!(found.iter().copied().eq(kept.map(|nth| nth as f64)));
+            assert!(columns.values.is_empty(), "a chunk is decoded");
+        }
+    }
+}
+
+#[test]
+fn a_full_ring_loses_a_point_with_each_push() {
+    for limit in [1_usize, 20, 40, 544, 545, 600, 1_056] {
+        let mut ring = Ring::new(limit).with_first_chunk(8);
+        for t_ms in 0..2_500_i64 {
+            ring.push(t_ms, 0.5).unwrap();
+            let held = limit.min(t_ms as usize + 1);
+            assert_eq!(ring.len(), held);
+            // Decoding all each time takes long.
+            if t_ms % 37 == 0 || held < 50 {
+                assert_eq!(ring.oldest(), Some((t_ms + 1 - held as i64, 0.5)));
+                assert_eq!(ring.points().len(), held);
+            }
+        }
+    }
+}
+
+#[test]
+fn points_are_dropped_one_by_one_and_by_chunks_whatever_is_past_the_limit() {
+    let mut ring = Ring::new(600);
+    (0..1_000).for_each(|t_ms| ring.push(t_ms, 1.0).unwrap());
+    assert_eq!((ring.len(), ring.oldest()), (600, Some((400, 1.0))));
+    ring.drop_oldest();
+    assert_eq!((ring.len(), ring.oldest()), (599, Some((401, 1.0))));
+    // The one that went left room for this one.
+    ring.push(1_000, 1.0).unwrap();
+    assert_eq!((ring.len(), ring.oldest()), (600, Some((401, 1.0))));
+    ring.drop_chunk();
+    assert_eq!((ring.len(), ring.oldest()), (489, Some((512, 1.0))));
+    (1_001..1_112).for_each(|t_ms| ring.push(t_ms, 1.0).unwrap());
+    assert_eq!((ring.len(), ring.oldest()), (600, Some((512, 1.0))));
+}
+
+#[test]
+fn a_ring_holds_no_more_points_than_are_counted() {
+    assert_eq!(Ring::new(1 << 31).capacity(), 1 << 31);
+    assert_eq!(Ring::new((1 << 31) + 1).capacity(), 1 << 31);
 }

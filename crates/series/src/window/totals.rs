@@ -265,7 +265,12 @@ impl Totals {
             columns.replace(part);
             return Self::of_points(&Points::new(&columns.times_ms, &columns.values));
         }
-        let scaled = scaled(summary, Sum::new);
-        Some(Self::of(summary, scaled, chunk.first_ms(), chunk.last_ms()))
+        let scaled = scaled(&summary, Sum::new);
+        Some(Self::of(
+            &summary,
+            scaled,
+            chunk.first_ms(),
+            chunk.last_ms(),
+        ))
     }
 }
