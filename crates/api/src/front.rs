@@ -552,6 +552,7 @@ impl Front {
                 tidegate_core::Output::Cancel(id) => Output::Cancel(id),
                 tidegate_core::Output::Event(event) => Output::Event(event),
                 tidegate_core::Output::Forget(forget) => Output::Forget(forget),
+                tidegate_core::Output::Append(appended) => Output::Append(appended),
                 tidegate_core::Output::Wait(deadline) => return Output::Wait(deadline),
                 tidegate_core::Output::Reply(reply) => {
                     self.answered(reply.ask, reply.result);

@@ -5,8 +5,8 @@ use alloc::string::String;
 use core::fmt;
 
 use tidegate_core::{
-    Answer, Ask, CatalogError, Config, ConfigError, Deadline, Event, Fetch, FetchError, FetchId,
-    Forget, Invalidation, OwnerError, QueryError, Record, RecordError, Recorded, Response,
+    Answer, Appended, Ask, CatalogError, Config, ConfigError, Deadline, Event, Fetch, FetchError,
+    FetchId, Forget, Invalidation, OwnerError, QueryError, Record, RecordError, Recorded, Response,
     TemplateConfig,
 };
 
@@ -140,6 +140,8 @@ pub enum Output<R> {
     /// of earlier steps and those that come before this in the same. It takes effect before any
     /// reply of this step is delivered.
     Forget(Forget),
+    /// Have sinks write this, which was added to Tidegate's own series.
+    Append(Appended),
     /// Always last: when to step again even if nothing happens.
     Wait(Option<Deadline>),
 }

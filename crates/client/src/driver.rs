@@ -99,8 +99,8 @@ where
                 }
                 Output::Reply(id, reply) => desk.deliver(id, reply),
                 Output::Event(event) => observer(event),
-                // Whoever gives responses out again stands around the machine.
-                Output::Forget(_) => {}
+                // Whoever gives responses out again, or has sinks, stands around the machine.
+                Output::Forget(_) | Output::Append(_) => {}
                 Output::Wait(wait) => deadline = wait.map(|wait| wait.at),
             }
         }

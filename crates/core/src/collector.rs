@@ -129,6 +129,7 @@ impl Collector {
             collector.order.push(settings.name.as_str().into());
             collector.add_source(Source::new(settings, catalog), now);
         }
+        collector.local.feed_sinks(config.feeds_sinks);
         collector.schedule_alerts();
         let cleanup = now.mono + collector.cleanup_interval;
         collector.timers.set(cleanup, Timer::Cleanup);
@@ -247,8 +248,8 @@ impl Collector {
 
     /// The next thing to do; [`Output::Wait`] once there is nothing left. Only drains.
     pub fn poll_output(&mut self) -> Output {
-        self.outputs
-            .pop_front()
+        let next = self.outputs.pop_front();
+        next.or_else(|| self.local.take_appended().map(Output::Append))
             .unwrap_or_else(|| Output::Wait(self.timers.soonest()))
     }
 

@@ -54,6 +54,8 @@ pub struct Config {
     /// What every random choice, such as jitter, is drawn from: the same seed and the same calls
     /// give the same outputs.
     pub seed: u64,
+    /// Whether what is added to Tidegate's own series is said in [`crate::Output::Append`].
+    pub feeds_sinks: bool,
 }
 
 impl Config {

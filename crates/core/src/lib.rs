@@ -102,7 +102,7 @@ pub use fetch::{Fetch, FetchError, FetchId, FetchRequest, Method, Response, is_r
 pub use freshness::{Freshness, Thresholds};
 pub use invalidation::{CatalogError, Invalidation};
 pub use local::family_of;
-pub use output::{Deadline, Event, Forget, Level, Output, Reply, Wake};
+pub use output::{Appended, Deadline, Event, Forget, Level, Output, Reply, Wake};
 pub use pack::{
     Allocation, CollectPlan, CollectedMetrics, CollectedRows, Combined, Field, FieldConfig,
     FunctionMetrics, MissingReason, NamedAnswer, NodeMetrics, OwnerError, OwnerMap, PackConfig,

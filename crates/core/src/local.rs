@@ -2,6 +2,7 @@
 //! and lists.
 
 mod list;
+mod outbox;
 mod refusing;
 mod scraped;
 
@@ -12,14 +13,18 @@ use alloc::vec::Vec;
 use core::iter::Peekable;
 use core::time::Duration;
 
-use tidegate_series::{AppendError, Labels, Matcher, Nearing, Ring, SeriesHandle, Store, is_stale};
+use tidegate_series::{
+    AppendError, DescribeError, Labels, Matcher, Metadata, Nearing, Ring, SeriesHandle, Store,
+    is_stale, stale_marker,
+};
 use tidegate_wire::number::parse_api_duration_ns;
 use tidegate_wire::{Columns, ColumnsBuilder, Data, QueryResponse};
 
 use crate::promql::parse_selector;
 use crate::record::{Record, Recorded, Refusal};
-use crate::{ConfigError, LocalConfig, QueryError, Range, UnixMillis};
+use crate::{Appended, ConfigError, LocalConfig, QueryError, Range, UnixMillis};
 
+use self::outbox::Outbox;
 use self::refusing::Refusing;
 
 pub use scraped::family_of;
@@ -44,6 +49,7 @@ pub(crate) struct Local {
     /// one before.
     known: BTreeMap<String, Vec<SeriesHandle>>,
     refusing: Refusing,
+    outbox: Outbox,
 }
 
 /// What is worth a line in a log.
@@ -76,6 +82,7 @@ impl Local {
             expire_after: config.expire_after,
             known: BTreeMap::new(),
             refusing: Refusing::default(),
+            outbox: Outbox::default(),
         })
     }
 
@@ -87,6 +94,34 @@ impl Local {
         &mut self.store
     }
 
+    /// Whether what is added is kept for [`take_appended`](Self::take_appended) from now on, with
+    /// what was described before.
+    pub(crate) fn feed_sinks(&mut self, feeds_sinks: bool) {
+        if self.outbox.switch(feeds_sinks) {
+            for (name, metadata) in self.store.descriptions() {
+                self.outbox.family(name, metadata);
+            }
+        }
+    }
+
+    /// What was added since this was called last, if anything.
+    pub(crate) fn take_appended(&mut self) -> Option<Appended> {
+        self.outbox.take()
+    }
+
+    /// Keeps a description, if it says something new.
+    pub(crate) fn describe(
+        &mut self,
+        name: &str,
+        metadata: &Metadata,
+    ) -> Result<(), DescribeError> {
+        if self.store.metadata(name) != Some(metadata) {
+            self.store.describe(name, metadata.clone())?;
+            self.outbox.family(name, metadata);
+        }
+        Ok(())
+    }
+
     /// Adds a batch, and the notices of it to those given.
     pub(crate) fn record(
         &mut self,
@@ -96,7 +131,7 @@ impl Local {
     ) -> Recorded {
         let mut recorded = Recorded::default();
         for (index, family) in record.families.iter().enumerate() {
-            if let Err(error) = self.store.describe(&family.name, family.metadata.clone()) {
+            if let Err(error) = self.describe(&family.name, &family.metadata) {
                 recorded.families_refused.push((index, error));
             }
         }
@@ -127,14 +162,16 @@ impl Local {
         self.lookback_ms
     }
 
-    /// Adds a sample of Tidegate's own.
+    /// Adds a sample of Tidegate's own, which is of this instant.
     pub(crate) fn keep(
         &mut self,
         labels: &Labels,
         value: f64,
-        wall: UnixMillis,
+        at: UnixMillis,
     ) -> Result<(), AppendError> {
-        self.store.append(labels, wall.0, value)
+        self.store.append(labels, at.0, value)?;
+        self.outbox.sample(labels, at.0, value);
+        Ok(())
     }
 
     /// Adds a sample whose time is believable now.
@@ -154,7 +191,9 @@ impl Local {
         }
         self.store
             .append_by(handle, timestamp_ms, value)
-            .map_err(Refusal::Append)
+            .map_err(Refusal::Append)?;
+        self.outbox.sample(handle.labels(), timestamp_ms, value);
+        Ok(())
     }
 
     /// Lets go of where a source's series are; the series stay.
@@ -187,7 +226,9 @@ impl Local {
 
     /// Ends and drops series that stopped arriving; what there is to tell since.
     pub(crate) fn cleanup(&mut self, wall: UnixMillis) -> Vec<Notice> {
-        self.store.end_overdue(wall.0);
+        for (labels, ended_ms) in self.store.end_overdue(wall.0) {
+            self.outbox.sample(&labels, ended_ms, stale_marker());
+        }
         let after_ms = u64::try_from(self.expire_after.as_millis()).unwrap_or(u64::MAX);
         self.store.expire(wall.0, after_ms);
         let cleared = self.refusing.settle().into_iter().map(Notice::Cleared);

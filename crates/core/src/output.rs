@@ -2,6 +2,9 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use tidegate_series::{Family, Sample};
 
 use crate::{Answer, AskId, Fetch, FetchId, Instant, QueryError};
 
@@ -18,6 +21,9 @@ pub enum Output {
     Event(Event),
     /// Give none of these answers out again, whatever their [`crate::Answer::reuse`] said.
     Forget(Forget),
+    /// Have sinks write this: it was added to Tidegate's own series. Only where
+    /// [`crate::Config::feeds_sinks`].
+    Append(Appended),
     /// Nothing more to do now. Call [`crate::Collector::handle_timeout`] at the deadline, if any.
     Wait(Option<Deadline>),
 }
@@ -38,6 +44,15 @@ pub enum Forget {
     Key(Arc<str>),
     /// All there are: what is asked for, or of whom, may have changed.
     All,
+}
+
+/// What was added to Tidegate's own series, whoever it came from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Appended {
+    /// Descriptions that say something new.
+    pub families: Vec<Family>,
+    /// The samples, in time order within each series; a stale marker is where a series ends.
+    pub samples: Vec<Sample>,
 }
 
 /// When the collector wants to be called again, and why.

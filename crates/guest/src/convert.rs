@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tidegate_api::{Change, CommandId, HttpRequest, HttpResponse, Input, Output, Reply, Reuse};
 use tidegate_core::{
-    AlertCondition, AlertRule, AlertWindow, AlertsConfig, BandConfig, BandSide, BreakerConfig,
-    CacheConfig, Comparison, Config, Deadline, Event, Family, Fetch, FetchError, FetchId,
-    FieldConfig, Forget, Freshness, Instant, Invalidation, Level, Limits, LocalConfig, Method,
-    MetricConfig, Now, PackConfig, ParamConfig, ParamType, Record, RecordConfig, Recorded,
+    AlertCondition, AlertRule, AlertWindow, AlertsConfig, Appended, BandConfig, BandSide,
+    BreakerConfig, CacheConfig, Comparison, Config, Deadline, Event, Family, Fetch, FetchError,
+    FetchId, FieldConfig, Forget, Freshness, Instant, Invalidation, Level, Limits, LocalConfig,
+    Method, MetricConfig, Now, PackConfig, ParamConfig, ParamType, Record, RecordConfig, Recorded,
     Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig, SourceKind, TemplateConfig,
     TemplateKind, Thresholds, UnixMillis,
 };
@@ -39,6 +39,7 @@ pub(crate) fn config(config: wit::Config) -> (Config, String) {
             alerts: alerts(config.alerts),
             limits: limits(config.limits),
             seed: config.seed,
+            feeds_sinks: config.feeds_sinks,
         },
         config.version,
     )
@@ -375,7 +376,39 @@ pub(crate) fn output(
             Forget::Key(key) => wit::Forget::Key(key.as_ref().into()),
             Forget::All => wit::Forget::All,
         }),
+        Output::Append(appended) => wit::Output::Append(self::appended(appended)),
         Output::Wait(deadline) => wit::Output::Wait(deadline.map(self::deadline)),
+    }
+}
+
+fn appended(appended: Appended) -> wit::Appended {
+    wit::Appended {
+        families: appended.families.into_iter().map(told_family).collect(),
+        samples: appended.samples.into_iter().map(told_sample).collect(),
+    }
+}
+
+fn told_family(family: Family) -> wit::Family {
+    wit::Family {
+        name: family.name,
+        kind: match family.metadata.kind {
+            MetricKind::Counter => wit::MetricKind::Counter,
+            MetricKind::Gauge => wit::MetricKind::Gauge,
+            MetricKind::Histogram => wit::MetricKind::Histogram,
+            MetricKind::Summary => wit::MetricKind::Summary,
+            MetricKind::Unknown | _ => wit::MetricKind::Unknown,
+        },
+        unit: family.metadata.unit.as_ref().into(),
+        help: family.metadata.help.as_ref().into(),
+    }
+}
+
+fn told_sample(sample: Sample) -> wit::Sample {
+    let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    wit::Sample {
+        labels: sample.labels.iter().map(pair).collect(),
+        timestamp_ms: sample.timestamp_ms,
+        value: sample.value,
     }
 }
 

@@ -199,6 +199,7 @@ mod tests {
             },
             seed: 1,
             version: "9.8.7".into(),
+            feeds_sinks: false,
         }
     }
 

@@ -456,10 +456,11 @@ impl Store {
         })
     }
 
-    /// Ends the series that have missed more than five of their expected intervals at `now_ms`, and says how many: each
-    /// gets a stale marker at the time at which its next sample was due. Samples that come late, up to that time, are
-    /// refused from then on. Series that have ended, and those of which no interval is known, stay as they are.
-    pub fn end_overdue(&mut self, now_ms: i64) -> usize {
+    /// Ends the series that have missed more than five of their expected intervals at `now_ms`, and says which: each
+    /// gets a stale marker at the time at which its next sample was due, which stands beside it. Samples that come late,
+    /// up to that time, are refused from then on. Series that have ended, and those of which no interval is known, stay
+    /// as they are.
+    pub fn end_overdue(&mut self, now_ms: i64) -> Vec<(Labels, i64)> {
         let overdue = |metric: &Metric, &place: &u32| {
             let interval_ms = metric.interval_ms()?;
             let (newest_ms, value) = self.at(place)?.ring.newest()?;
@@ -474,11 +475,12 @@ impl Store {
             places.filter_map(move |place| overdue(metric, place))
         });
         let ended: Vec<(u32, i64)> = ended.collect();
-        for &(place, due_ms) in &ended {
+        let ended = ended.into_iter().filter_map(|(place, due_ms)| {
             // It is newer than the newest, so nothing refuses it.
-            let _ = self.push(place, due_ms, stale_marker());
-        }
-        ended.len()
+            self.push(place, due_ms, stale_marker()).ok()?;
+            Some((self.at(place)?.labels.clone(), due_ms))
+        });
+        ended.collect()
     }
 
     fn retain(&mut self, keeps: impl Fn(&Metric, &Ring) -> bool) -> usize {

@@ -88,7 +88,11 @@ pub(crate) fn answer_all(collector: &mut Collector, body: &[u8], now: Now) -> u6
                 collector.handle_response(fetch.id, Ok(Response::new(200, body)), now);
             }
             Output::Wait(_) => return fetches,
-            Output::Cancel(_) | Output::Reply(_) | Output::Event(_) | Output::Forget(_) => {}
+            Output::Cancel(_)
+            | Output::Reply(_)
+            | Output::Event(_)
+            | Output::Forget(_)
+            | Output::Append(_) => {}
         }
     }
 }

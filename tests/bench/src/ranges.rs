@@ -164,7 +164,7 @@ fn ask(collector: &mut Collector, source: &Source, first: i64, last: i64, now_ms
                 black_box(reply.result.expect("answered"));
             }
             Output::Wait(_) => break,
-            Output::Cancel(_) | Output::Event(_) | Output::Forget(_) => {}
+            Output::Cancel(_) | Output::Event(_) | Output::Forget(_) | Output::Append(_) => {}
         }
     }
     assert!(matches!(lookup, Lookup::Pending(_) | Lookup::Ready(_)));

@@ -43,8 +43,11 @@ pub(crate) fn measure(table: &mut Table) {
                 match collector.poll_output() {
                     Output::Fetch(fetch) => outstanding.push(fetch.id),
                     Output::Wait(_) => break,
-                    Output::Cancel(_) | Output::Reply(_) | Output::Event(_) | Output::Forget(_) => {
-                    }
+                    Output::Cancel(_)
+                    | Output::Reply(_)
+                    | Output::Event(_)
+                    | Output::Forget(_)
+                    | Output::Append(_) => {}
                 }
             }
             spent += used() - start;

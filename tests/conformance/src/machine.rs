@@ -93,6 +93,7 @@ fn reply(output: Output<tidegate_api::Reply>) -> Result<Output<Reply>, String> {
         Output::Cancel(id) => Output::Cancel(id),
         Output::Event(event) => Output::Event(event),
         Output::Forget(forget) => Output::Forget(forget),
+        Output::Append(appended) => Output::Append(appended),
         Output::Wait(deadline) => Output::Wait(deadline),
     })
 }

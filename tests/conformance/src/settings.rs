@@ -18,6 +18,7 @@ pub(crate) fn configure(
 ) -> Option<Result<(), String>> {
     match verb {
         "seed" => Some(seed(config, words)),
+        "feeds-sinks" => Some(feeds_sinks(config, words)),
         "cache" => Some(cache(config, words)),
         "limit" => Some(limit(config, words)),
         "local" => Some(local(&mut config.local, words)),
@@ -60,6 +61,11 @@ pub(crate) fn template_of(mut words: Cursor<'_>) -> Result<(String, TemplateConf
 
 fn seed(config: &mut Config, mut words: Cursor<'_>) -> Result<(), String> {
     config.seed = words.number("a seed")?;
+    words.end()
+}
+
+fn feeds_sinks(config: &mut Config, words: Cursor<'_>) -> Result<(), String> {
+    config.feeds_sinks = true;
     words.end()
 }
 

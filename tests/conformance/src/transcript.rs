@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use tidegate_api::Output;
-use tidegate_core::{Deadline, Event, Fetch, FetchId, Forget, Instant, Level};
+use tidegate_core::{Appended, Deadline, Event, Fetch, FetchId, Forget, Instant, Level};
+use tidegate_series::is_stale;
 
 use crate::Reply;
 use crate::script::Item;
@@ -124,9 +125,27 @@ impl Transcript {
             Output::Event(event) => self.event(&event),
             Output::Forget(Forget::All) => self.line("  forget all"),
             Output::Forget(Forget::Key(key)) => self.line(&format!("  forget {}", shown(&key))),
+            Output::Append(appended) => self.append(&appended),
             Output::Wait(deadline) => self.wait(deadline),
         }
         None
+    }
+
+    fn append(&mut self, appended: &Appended) {
+        for family in &appended.families {
+            let kind = family.metadata.kind.as_str();
+            let help = shown(&family.metadata.help);
+            self.line(&format!("  append {} is a {kind}: {help}", family.name));
+        }
+        for sample in &appended.samples {
+            let (at_ms, value) = (sample.timestamp_ms, sample.value);
+            let value = if is_stale(value) {
+                "stale".to_owned()
+            } else {
+                value.to_string()
+            };
+            self.line(&format!("  append {} {value} at {at_ms}", sample.labels));
+        }
     }
 
     fn fetch(&mut self, fetch: &Fetch) -> u64 {

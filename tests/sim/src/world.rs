@@ -228,7 +228,11 @@ impl World {
             match output {
                 Output::Fetch(fetch) => self.send(fetch),
                 Output::Cancel(id) => drop(self.cancelled.insert(id)),
-                Output::Reply(_) | Output::Event(_) | Output::Forget(_) | Output::Wait(_) => {}
+                Output::Reply(_)
+                | Output::Event(_)
+                | Output::Forget(_)
+                | Output::Append(_)
+                | Output::Wait(_) => {}
             }
         }
         Ok(())

@@ -232,6 +232,7 @@ fn one_failed_template_leaves_the_others_of_its_batch_alone() {
                 | Output::Reply(..)
                 | Output::Event(_)
                 | Output::Forget(_)
+                | Output::Append(_)
                 | Output::Wait(_) => None,
             })
             .collect();
@@ -374,6 +375,7 @@ fn lending(outputs: &[Output<Reply>]) -> String {
             | Output::Fetch(_)
             | Output::Cancel(_)
             | Output::Event(_)
+            | Output::Append(_)
             | Output::Wait(_) => {}
         }
     }

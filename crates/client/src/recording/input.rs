@@ -48,7 +48,8 @@ json_struct!(Config {
     owners,
     alerts,
     limits,
-    seed
+    seed,
+    feeds_sinks
 });
 json_struct!(AlertsConfig { interval, rules });
 json_struct!(AlertRule {

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use tidegate_api::{Command, Front, Output, Reply};
-use tidegate_core::{Answer, Event, Fetch, Forget, QueryError, Recorded};
+use tidegate_core::{Answer, Appended, Event, Fetch, Forget, QueryError, Recorded};
+use tidegate_series::Metadata;
 
 use super::input::CommandView;
 use super::line::fnv;
@@ -103,9 +104,28 @@ pub(super) fn text<M: Recordable>(output: &Output<M::Reply>) -> String {
         Output::Event(event) => event_text(event),
         Output::Forget(Forget::All) => "forget all".into(),
         Output::Forget(Forget::Key(key)) => format!("forget {}", short(key)),
+        Output::Append(appended) => appended_text(appended),
         Output::Wait(None) => "wait".into(),
         Output::Wait(Some(wait)) => format!("wait {} {}", wait.at.as_nanos(), wait.wake.as_str()),
     }
+}
+
+fn appended_text(appended: &Appended) -> String {
+    let Appended { families, samples } = appended;
+    let mut all = String::new();
+    for family in families {
+        let Metadata { kind, unit, help } = &family.metadata;
+        let _ = write!(all, "{} {} {unit:?} {help:?}, ", family.name, kind.as_str());
+    }
+    for sample in samples {
+        let bits = sample.value.to_bits();
+        let _ = write!(all, "{} {} {bits:x}, ", sample.labels, sample.timestamp_ms);
+    }
+    let (described, count) = (families.len(), samples.len());
+    format!(
+        "append {described} families, {count} samples: {}",
+        short(&all)
+    )
 }
 
 fn fetch_text(fetch: &Fetch) -> String {

@@ -271,6 +271,8 @@ impl Writer {
                 Output::Event(event) => self.event(event),
                 // Says of what is kept outside only what the rest says of the collector.
                 Output::Forget(_) => {}
+                // Everybody who added something has an entry of their own.
+                Output::Append(_) => {}
                 Output::Wait(wait) => self.wait(*wait),
             }
         }

@@ -125,6 +125,7 @@ impl Collector {
         self.change_alerts(alerts, now);
         self.forget_lent();
         self.limits = config.limits;
+        self.local.feed_sinks(config.feeds_sinks);
         self.cleanup_interval = config.cache.cleanup_interval;
         self.cache_bytes_max = config.cache.bytes();
         self.extents.resize(self.cache_bytes_max / 2);

@@ -27,9 +27,9 @@ impl Collector {
         metadata: Metadata,
         interval: Option<Duration>,
     ) -> Result<(), DescribeError> {
-        let store = self.local.store_mut();
-        store.describe(name, metadata)?;
+        self.local.describe(name, &metadata)?;
         let ms = |interval: Duration| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        let store = self.local.store_mut();
         store.expect_every(name, interval.map(ms))
     }
 

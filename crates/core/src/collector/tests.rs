@@ -10,9 +10,9 @@ use tidegate_series::Labels;
 
 use super::*;
 use crate::{
-    Answer, BreakerConfig, CacheConfig, Event, Fetch, Forget, Freshness, Instant, LocalConfig,
-    ParamConfig, Priority, Provenance, RetryConfig, Sample, SourceConfig, TemplateConfig,
-    UnixMillis,
+    Answer, Appended, BreakerConfig, CacheConfig, Event, Fetch, Forget, Freshness, Instant,
+    LocalConfig, ParamConfig, Priority, Provenance, RetryConfig, Sample, SourceConfig,
+    TemplateConfig, UnixMillis,
 };
 
 mod alerting;
@@ -20,6 +20,7 @@ mod change;
 mod collecting;
 mod deadlines;
 mod endpoints;
+mod feeding;
 mod gathering;
 mod hits;
 mod lending;
@@ -40,6 +41,7 @@ struct World {
     replies: Vec<(AskId, Result<Answer, QueryError>)>,
     events: Vec<Event>,
     forgotten: Vec<Forget>,
+    appended: Vec<Appended>,
 }
 
 impl World {
@@ -66,6 +68,7 @@ impl World {
             replies: vec![],
             events: vec![],
             forgotten: vec![],
+            appended: vec![],
         }
     }
 
@@ -130,6 +133,7 @@ impl World {
                 Output::Reply(reply) => self.replies.push((reply.ask, reply.result)),
                 Output::Event(event) => self.events.push(event),
                 Output::Forget(forget) => self.forgotten.push(forget),
+                Output::Append(appended) => self.appended.push(appended),
                 Output::Wait(_) => return,
             }
         }

@@ -215,7 +215,7 @@ impl Local {
         let newest = self.store.ring(labels).and_then(Ring::newest);
         if let Some((newest_ms, _)) = newest {
             let at_ms = at_ms.max(newest_ms.saturating_add(1));
-            let _ = self.store.append(labels, at_ms, stale_marker());
+            let _ = self.keep(labels, stale_marker(), UnixMillis(at_ms));
         }
     }
 
@@ -230,7 +230,7 @@ impl Local {
         ];
         for (labels, value) in instance.reports.iter().zip(values) {
             // Where there is no room for it, the target's samples were told so.
-            let _ = self.store.append(labels, scrape.began.0, value);
+            let _ = self.keep(labels, value, scrape.began);
         }
         for (name, unit, help) in REPORTS {
             if self.store.metadata(name).is_none() {
@@ -239,7 +239,7 @@ impl Local {
                     unit: unit.into(),
                     help: help.into(),
                 };
-                let _ = self.store.describe(name, metadata);
+                let _ = self.describe(name, &metadata);
             }
         }
     }
@@ -254,7 +254,7 @@ impl Local {
             });
             if !known {
                 let Family { name, metadata } = family_of(header);
-                let _ = self.store.describe(&name, metadata);
+                let _ = self.describe(&name, &metadata);
             }
         }
     }

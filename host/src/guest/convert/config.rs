@@ -27,6 +27,7 @@ pub(in super::super) fn config(config: &Config, version: &str) -> wit::Config {
         limits: limits(&config.limits),
         seed: config.seed,
         version: version.to_owned(),
+        feeds_sinks: config.feeds_sinks,
     }
 }
 
@@ -410,6 +411,7 @@ mod tests {
                 settle: s(13),
             },
             seed: u64::MAX,
+            feeds_sinks: true,
             packs: vec![tidegate_core::packs::inference()],
             owners: [("w".into(), "o".into())].into(),
             alerts: AlertsConfig {
@@ -468,8 +470,13 @@ mod tests {
             [7, 8, 9, 10, 11, 12_000, 13_000]
         );
         assert_eq!(
-            (cache.enabled, crossed.seed, &*crossed.version),
-            (false, u64::MAX, "1.2.3")
+            (
+                cache.enabled,
+                crossed.seed,
+                &*crossed.version,
+                crossed.feeds_sinks
+            ),
+            (false, u64::MAX, "1.2.3", true)
         );
     }
 

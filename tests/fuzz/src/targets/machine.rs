@@ -265,7 +265,7 @@ impl World {
                     };
                     assert_eq!(self.waiting.remove(&id), Some(kind), "{id:?}");
                 }
-                Output::Event(_) | Output::Forget(_) => {}
+                Output::Event(_) | Output::Forget(_) | Output::Append(_) => {}
                 Output::Wait(_) => panic!("a step says once when to come again"),
             }
         }

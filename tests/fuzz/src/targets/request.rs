@@ -135,7 +135,11 @@ fn respond(request: HttpRequest) -> (HttpResponse, usize) {
                 }
                 Output::Reply(CommandId(1), Reply::Http(response)) => return (response, fetches),
                 Output::Wait(deadline) => wait = deadline,
-                Output::Reply(..) | Output::Cancel(_) | Output::Event(_) | Output::Forget(_) => {}
+                Output::Reply(..)
+                | Output::Cancel(_)
+                | Output::Event(_)
+                | Output::Forget(_)
+                | Output::Append(_) => {}
             }
         }
         assert!(fetches <= FETCHES_MAX, "{fetches} fetches");

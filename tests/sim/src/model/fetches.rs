@@ -18,7 +18,7 @@ impl Model {
                 Output::Cancel(id) => self.cancel(*id, outputs.get(nth + 1))?,
                 Output::Reply(reply) => self.reply(reply)?,
                 Output::Event(event) => self.marks.hit(event.name),
-                Output::Forget(_) | Output::Wait(_) => {}
+                Output::Forget(_) | Output::Append(_) | Output::Wait(_) => {}
             }
         }
         Ok(())

@@ -46,6 +46,7 @@ pub(super) fn tell(to: &mut impl Write, now: Instant, output: &Output) {
             event.name, event.source, event.key, event.detail
         ),
         Output::Forget(forget) => write!(to, "forget {forget:?}"),
+        Output::Append(appended) => write!(to, "append {appended:?}"),
         Output::Wait(deadline) => write!(to, "wait {deadline:?}"),
     };
 }
