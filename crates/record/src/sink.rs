@@ -76,7 +76,7 @@ impl Takes {
 /// | [`MemorySink`] | samples | a point at which look-backs stop |
 /// | [`FileSink`] | samples and events | the value `"stale"` |
 /// | `RemoteSink` | samples | the same marker, bit for bit |
-/// | [`StatsdSink`] | events | nothing to see: events have none, and as a value it has no words |
+/// | [`StatsdSink`] | events, or samples | nothing to see: events have none, and a total begins anew after it |
 /// | [`FanOut`] | what its sinks take | what each of them does |
 /// | [`Transformed`](crate::Transformed) | what its sink takes | goes through, never computed with |
 pub trait Sink: Send {

@@ -1,5 +1,7 @@
 //! The StatsD sink: events as UDP datagrams.
 
+mod totals;
+
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 use tidegate_series::METRIC_NAME;
 use tidegate_wire::statsd::{DATAGRAM_BYTES, DatagramWriter, StatsdKind, StatsdTags};
 
+use self::totals::Totals;
 use super::lost::Lost;
 use super::{Sink, SinkError, Takes};
 use crate::{Batch, EventKind, MetricEvent};
@@ -17,6 +20,9 @@ const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How a [`StatsdSink`] writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatsdOptions {
+    /// What is sent: events by default. Samples are sent as gauges, and of totals by how much they
+    /// grew, as `c`: whoever has both sends events, or everything is said twice.
+    pub takes: Takes,
     /// Where tags go: nowhere by default, which every server understands.
     pub tags: StatsdTags,
     /// What stands before every name, such as `shop.`; empty by default.
@@ -28,6 +34,7 @@ pub struct StatsdOptions {
 impl Default for StatsdOptions {
     fn default() -> Self {
         Self {
+            takes: Takes::Events,
             tags: StatsdTags::default(),
             prefix: String::new(),
             datagram_bytes: DATAGRAM_BYTES,
@@ -44,6 +51,8 @@ impl Default for StatsdOptions {
 #[derive(Debug)]
 pub struct StatsdSink {
     address: String,
+    takes: Takes,
+    totals: Totals,
     prefix: String,
     writer: DatagramWriter,
     socket: Option<UdpSocket>,
@@ -58,6 +67,8 @@ impl StatsdSink {
     pub fn new(address: &str, options: &StatsdOptions) -> Self {
         Self {
             address: address.to_owned(),
+            takes: options.takes,
+            totals: Totals::default(),
             prefix: options.prefix.clone(),
             writer: DatagramWriter::new(options.datagram_bytes, options.tags),
             socket: None,
@@ -78,6 +89,17 @@ impl StatsdSink {
         self.socket = Some(socket_to(&self.address)?);
         self.tried = None;
         Ok(())
+    }
+
+    /// Sends the events, if there is anywhere to send them.
+    fn send_all(&mut self, events: &[MetricEvent], lost: &mut Lost) {
+        if events.is_empty() {
+            return;
+        }
+        match self.connect() {
+            Ok(()) => self.send(events, lost),
+            Err(error) => lost.say(events.len(), || format!("{}: {error}", self.address)),
+        }
     }
 
     /// Sends what can be said of the events.
@@ -124,14 +146,18 @@ impl StatsdSink {
 
 impl Sink for StatsdSink {
     fn takes(&self) -> Takes {
-        Takes::Events
+        self.takes
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), SinkError> {
         let mut lost = Lost::default();
-        match self.connect() {
-            Ok(()) => self.send(&batch.events, &mut lost),
-            Err(error) => lost.say(batch.events.len(), || format!("{}: {error}", self.address)),
+        if self.takes.samples() {
+            self.totals.describe(&batch.families);
+            let events = self.totals.events(&batch.samples, &mut lost);
+            self.send_all(&events, &mut lost);
+        }
+        if self.takes.events() {
+            self.send_all(&batch.events, &mut lost);
         }
         lost.into_result()
     }
@@ -216,6 +242,34 @@ mod tests {
         let expected = "shop.hits:2|c|#zone:a\nshop.queue:0|g|#zone:a\nshop.queue:-1.5|g|#zone:a\n\
                         shop.wait:250|ms|#zone:a\nshop.size:9|h|#zone:a\nshop.other:1|g|#zone:a";
         assert_eq!(received(&server), expected);
+    }
+
+    #[test]
+    fn samples_are_sent_as_gauges_and_totals_by_what_they_grew() {
+        let (server, address) = server();
+        let options = StatsdOptions {
+            takes: Takes::Samples,
+            ..StatsdOptions::default()
+        };
+        let mut sink = StatsdSink::new(&address, &options);
+        assert_eq!(sink.takes(), Takes::Samples);
+        let sample = |name, value| tidegate_series::Sample {
+            labels: Labels::from_pairs([("__name__", name)]).unwrap(),
+            timestamp_ms: 0,
+            value,
+        };
+        let mut write = |samples: Vec<_>| {
+            let events = vec![event(EventKind::Counter, "not_sent", 1.0)];
+            sink.write(&Batch {
+                samples,
+                events,
+                ..Batch::default()
+            })
+            .unwrap();
+        };
+        write(vec![sample("hits_total", 5.0)]);
+        write(vec![sample("hits_total", 7.0), sample("queue", 3.0)]);
+        assert_eq!(received(&server), "hits_total:2|c\nqueue:3|g");
     }
 
     #[test]
