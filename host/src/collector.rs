@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use crate::guest::{ConfigureError, GuestCommand, GuestFactory, GuestMachine, GuestReply};
 use crate::lending::{Lender, Lending};
 use crate::recording::{RecordError, Recorded, record};
+use crate::sinks::{Feeder, Sinks};
 
 /// How long after a first break the next guest starts: at once as far as people can tell.
 const RESTART_AFTER_MIN: Duration = Duration::from_millis(100);
@@ -46,6 +47,8 @@ pub(crate) struct Part {
     pub(crate) shard: Option<usize>,
     /// Where what it lends is kept.
     pub(crate) lending: Arc<Lending>,
+    /// Where what it adds to its own series goes.
+    pub(crate) sinks: Arc<Sinks>,
 }
 
 /// What the next guest is configured with.
@@ -88,6 +91,7 @@ impl Collector {
         let part = Part {
             shard: None,
             lending,
+            sinks: Arc::default(),
         };
         Self::start_part(factory, config, version, transport, recording, part)
     }
@@ -286,8 +290,13 @@ impl<T: Transport> Supervisor<T> {
 
     /// Drives one guest to its end.
     fn drive(&self, guest: Recorded, is_up: &mpsc::SyncSender<()>) -> Result<(), MachineError> {
-        let Part { shard, lending } = &self.part;
+        let Part {
+            shard,
+            lending,
+            sinks,
+        } = &self.part;
         let guest = Lender::new(guest, Arc::clone(lending), shard.unwrap_or_default());
+        let guest = Feeder::new(guest, Arc::clone(sinks));
         let (handle, running) = driver(guest, &self.transport, &self.setup.clock, |event| {
             log(&event, *shard)
         });

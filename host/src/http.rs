@@ -122,7 +122,10 @@ async fn metrics(State(shared): State<Shared>, request: Request) -> Response {
         Err(refusal) => return guarded(refusal.response()),
     };
     let lending = shared.collector.lending();
-    let whole = rendered.with_more(|body| shared.counts.write(lending, body));
+    let whole = rendered.with_more(|body| {
+        shared.counts.write(lending, body);
+        shared.collector.sinks().write(body);
+    });
     sent(&Arc::new(whole), &headers, None).await
 }
 

@@ -193,6 +193,7 @@ mod tests {
             | Output::Reply(..)
             | Output::Event(_)
             | Output::Forget(_)
+            | Output::Append(_)
             | Output::Wait(_) => None,
         };
         outputs.into_iter().filter_map(response).collect()

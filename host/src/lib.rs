@@ -32,6 +32,7 @@ mod rendered;
 mod serve;
 pub mod server;
 mod shards;
+mod sinks;
 
 pub use artefact::{Artefact, COLLECTOR, Origin, cache_dir_default};
 pub use collector::{Collector, ReloadError, StartError, Unavailable};

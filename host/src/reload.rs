@@ -1,8 +1,12 @@
 //! A new configuration for a host that runs: all of it is applied, or nothing.
 
+use std::sync::Arc;
+
 use tidegate_api::Change;
 use tidegate_client::native::{Addresses, HttpTransport};
 use tidegate_core::Invalidation;
+use tidegate_record::SHUTDOWN_WAIT;
+use tokio::task::spawn_blocking;
 
 use crate::collector::ReloadError;
 use crate::config::HostConfig;
@@ -49,6 +53,7 @@ impl Reloader {
             return Err(error);
         }
         self.forget_moved(&config, &before, &after).await;
+        self.set_sinks(&config).await;
         self.running = config;
         Ok(())
     }
@@ -56,6 +61,16 @@ impl Reloader {
     fn set_addresses(&self, addresses: &Addresses) {
         for transport in &self.transports {
             transport.set_addresses(addresses.clone());
+        }
+    }
+
+    /// Closes and opens sinks, which may take a while.
+    async fn set_sinks(&self, config: &HostConfig) {
+        let sinks = Arc::clone(self.collector.sinks());
+        let configs = config.sinks.clone();
+        let applied = spawn_blocking(move || sinks.apply(&configs, SHUTDOWN_WAIT)).await;
+        if applied.is_err() {
+            tracing::error!("the sinks were not changed");
         }
     }
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tidegate_client::native::{HttpTransport, TransportError};
+use tidegate_record::{SHUTDOWN_WAIT, SinkConfigError};
 use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::artefact::{Artefact, COLLECTOR};
@@ -19,6 +21,7 @@ use crate::node::NodeSource;
 use crate::reload::Reloader;
 use crate::server::{self, BindError, DRAIN_TIME_MAX};
 use crate::shards::{Shards, SharedShards};
+use crate::sinks::Sinks;
 
 /// A host that is ready: it listens, and its collector runs.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ pub struct Serving {
     node: Option<NodeSource>,
 }
 
-/// Takes the address, starts the collector and the node source. Sources need not be there. What
+/// Takes the address, opens the sinks, starts the collector and the node source. Sources need not be there. What
 /// the collector is given is written to the new file `recording`, if any; of several shards, to
 /// one file each, with the shard's number after another dot.
 ///
@@ -51,12 +54,14 @@ pub async fn prepare(
     let shards = config.shards.count();
     let factory = factory(shards, cache_dir)?;
     let transports = transports(config, shards)?;
-    let collector = Shards::start(
+    let sinks = Arc::new(Sinks::open(&config.sinks).map_err(ServeError::Sink)?);
+    let collector = Shards::start_with(
         &factory,
         &config.collector(),
         env!("CARGO_PKG_VERSION"),
         transports.clone(),
         recording,
+        sinks,
     );
     let collector = Arc::new(collector.map_err(ServeError::Start)?);
     if shards > 1 {
@@ -155,6 +160,11 @@ impl Serving {
         if timeout(DRAIN_TIME_MAX, collector.close()).await.is_err() {
             tracing::warn!("the collector did not end in time");
         }
+        let sinks = Arc::clone(collector.sinks());
+        let closed = spawn_blocking(move || sinks.close(SHUTDOWN_WAIT)).await;
+        if closed.is_err() {
+            tracing::warn!("the sinks were not closed");
+        }
     }
 }
 
@@ -168,6 +178,8 @@ pub enum ServeError {
     Wasm(String),
     /// HTTP towards the sources cannot be set up.
     Transport(TransportError),
+    /// A sink cannot be opened.
+    Sink(SinkConfigError),
     /// The collector does not start.
     Start(StartError),
 }
@@ -184,6 +196,7 @@ impl fmt::Display for ServeError {
             Self::Bind(error) => error.fmt(f),
             Self::Wasm(error) => write!(f, "cannot load the collector: {error}"),
             Self::Transport(error) => error.fmt(f),
+            Self::Sink(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
         }
     }
@@ -195,6 +208,7 @@ impl std::error::Error for ServeError {
             Self::Bind(error) => Some(error),
             Self::Wasm(_) => None,
             Self::Transport(error) => Some(error),
+            Self::Sink(error) => Some(error),
             Self::Start(error) => Some(error),
         }
     }

@@ -16,6 +16,7 @@ use tidegate_core::Config;
 use crate::collector::{Collector, Part, ReloadError, StartError, Unavailable};
 use crate::guest::{GuestCommand, GuestFactory, GuestReply, GuestResponse};
 use crate::lending::Lending;
+use crate::sinks::Sinks;
 
 /// What a reply of another kind than the command is.
 const MIXED_UP: &str = "the collector mixed up its replies";
@@ -26,6 +27,7 @@ pub struct Shards {
     shards: Vec<Collector>,
     plan: RwLock<Arc<ShardPlan>>,
     lending: Arc<Lending>,
+    sinks: Arc<Sinks>,
 }
 
 /// The collectors, shared between the front, the node source and whoever else asks.
@@ -52,6 +54,28 @@ impl Shards {
     where
         T: Transport + Send + 'static,
     {
+        Self::start_with(
+            factory,
+            config,
+            version,
+            transports,
+            recording,
+            Arc::default(),
+        )
+    }
+
+    /// The same, with sinks to be handed what is added to Tidegate's own series.
+    pub(crate) fn start_with<T>(
+        factory: &GuestFactory,
+        config: &Config,
+        version: &str,
+        transports: Vec<T>,
+        recording: Option<&Path>,
+        sinks: Arc<Sinks>,
+    ) -> Result<Self, StartError>
+    where
+        T: Transport + Send + 'static,
+    {
         let plan = ShardPlan::new(config, transports.len());
         assert_eq!(plan.shards(), transports.len(), "a number of shards");
         let lending = Arc::new(Lending::new(TokioClock::new(), plan.shards()));
@@ -61,6 +85,7 @@ impl Shards {
             let part = Part {
                 shard: (plan.shards() > 1).then_some(nth),
                 lending: Arc::clone(&lending),
+                sinks: Arc::clone(&sinks),
             };
             shards.push(Collector::start_part(
                 factory.clone(),
@@ -75,12 +100,18 @@ impl Shards {
             shards,
             plan: RwLock::new(Arc::new(plan)),
             lending,
+            sinks,
         })
     }
 
     /// What they have lent, to be given out without asking them.
     pub(crate) const fn lending(&self) -> &Arc<Lending> {
         &self.lending
+    }
+
+    /// Where what they add to their own series goes.
+    pub(crate) const fn sinks(&self) -> &Arc<Sinks> {
+        &self.sinks
     }
 
     /// How many there are.

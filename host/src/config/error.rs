@@ -62,7 +62,7 @@ impl ConfigError {
             file: file.to_owned(),
             line: text[..line_start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
-            excerpt: (!line_text.contains('@')).then(|| {
+            excerpt: (!may_hold_secrets(line_text)).then(|| {
                 (
                     line_text.to_owned(),
                     text[start..end].chars().count().max(1),
@@ -72,6 +72,14 @@ impl ConfigError {
             hint,
         }
     }
+}
+
+/// Whether a line of a configuration may have credentials in it: a URL with a user, a token, a
+/// header.
+fn may_hold_secrets(line: &str) -> bool {
+    const WORDS: [&str; 4] = ["@", "token", "header", "bearer"];
+    let line = line.to_ascii_lowercase();
+    WORDS.iter().any(|word| line.contains(word))
 }
 
 fn floor_char_boundary(text: &str, index: usize) -> usize {
@@ -215,10 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_an_at_sign_is_not_shown() {
+    fn a_line_that_may_hold_secrets_is_not_shown() {
         let text = "url = \"http://me:secret@host:x\"";
         let error = ConfigError::at("f", text, 6..31, "bad".into(), None);
         assert_eq!(error.to_string(), "f:1:7: bad");
+        let text = "beer_Token = \"secret\"";
+        let error = ConfigError::at("f", text, 0..10, "unknown key".into(), None);
+        assert_eq!(error.to_string(), "f:1:1: unknown key");
     }
 
     #[test]

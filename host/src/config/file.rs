@@ -16,6 +16,7 @@ use super::metric::Metric;
 use super::pack::{self, Pack, PackFile};
 use super::place::Place;
 use super::shards::ShardCount;
+use super::sink::{self, Sink};
 use super::source::Source;
 use super::value::{Bytes, Count, Span};
 
@@ -33,6 +34,7 @@ struct File {
     owners: BTreeMap<String, Spanned<String>>,
     alert: Vec<Spanned<Alert>>,
     alerts: Alerts,
+    sink: Vec<Spanned<Sink>>,
     cache: Cache,
     node: Node,
     local: Local,
@@ -106,6 +108,7 @@ pub(super) fn parse(text: &str, name: &str, dir: &Path) -> Result<HostConfig, Co
     known.extend_from_slice(&config.packs);
     config.owners = owners(file.owners, place)?;
     config.alerts = alert::configured(file.alerts, &file.alert, place)?;
+    config.sinks = sink::configured(file.sink, dir, place)?;
     for metric in metrics {
         metric.add_to(&mut config, place)?;
     }
@@ -606,7 +609,7 @@ mod tests {
             "tidegate.toml:1:2: unknown key `sauce`; did you mean `source`?\n   |\n 1 | [sauce]\n   |  ^^^^^"
         );
         assert!(refused("x = 1").contains(
-            "known are listen, shards, source, pack, pack_files, owners, alert, alerts, cache, node, local, limits"
+            "known are listen, shards, source, pack, pack_files, owners, alert, alerts, sink, cache, node, local, limits"
         ));
         assert!(
             refused("[[source]]\nname=\"a\"\nkind=\"prometeus\"")

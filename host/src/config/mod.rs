@@ -10,6 +10,7 @@ mod metric;
 mod pack;
 mod place;
 mod shards;
+mod sink;
 mod source;
 mod template;
 mod value;
@@ -24,6 +25,7 @@ use tidegate_core::{
     AlertsConfig, CacheConfig, Collector, Config, Limits, LocalConfig, Now, PackConfig,
     SourceConfig,
 };
+use tidegate_record::SinkConfig;
 
 pub use error::ConfigError;
 pub use pack::pack_toml;
@@ -64,6 +66,8 @@ pub struct HostConfig {
     pub owners: BTreeMap<String, String>,
     /// Alert rules on Tidegate's own series.
     pub alerts: AlertsConfig,
+    /// Where what is added to Tidegate's own series is written.
+    pub sinks: Vec<SinkConfig>,
     /// What bounds everything else.
     pub limits: Limits,
     /// What every random choice of the collector is drawn from; 0 unless set.
@@ -83,6 +87,7 @@ impl Default for HostConfig {
             packs: Vec::new(),
             owners: BTreeMap::new(),
             alerts: AlertsConfig::default(),
+            sinks: Vec::new(),
             limits: Limits::default(),
             seed: 0,
         }
@@ -200,6 +205,7 @@ impl HostConfig {
             alerts: self.alerts.clone(),
             limits: self.limits,
             seed: self.seed,
+            feeds_sinks: !self.sinks.is_empty(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! bounded, and only paths that the host serves pass.
 
 mod config;
+mod samples;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +13,13 @@ use std::time::Duration;
 use tidegate_api::{Change, CommandId, HttpRequest, Input, Output, Reuse};
 use tidegate_client::MachineError;
 use tidegate_core::{
-    Deadline, Event, Family, Fetch, FetchError, FetchId, FetchRequest, Forget, Freshness, Instant,
-    Invalidation, Level, Method, Record, Response, Sample, Wake, is_reading_path,
+    Deadline, Event, Fetch, FetchError, FetchId, FetchRequest, Forget, Freshness, Instant,
+    Invalidation, Level, Method, Response, Wake, is_reading_path,
 };
-use tidegate_series::MetricKind;
 
 pub(super) use self::config::config;
 use self::config::{ms, template as template_config};
+use self::samples::{appended, batch};
 use super::{GuestCommand, GuestRecorded, GuestReply, GuestResponse, command_id, wit};
 
 /// What a guest may ask a target for: its text, at the target's own address.
@@ -122,41 +123,6 @@ fn http_request(request: HttpRequest) -> wit::HttpRequest {
     }
 }
 
-fn batch(record: &Record) -> wit::Batch {
-    wit::Batch {
-        source: record.source.clone(),
-        families: record.families.iter().map(family).collect(),
-        samples: record.samples.iter().map(sample).collect(),
-    }
-}
-
-fn family(family: &Family) -> wit::Family {
-    wit::Family {
-        name: family.name.clone(),
-        kind: match family.metadata.kind {
-            MetricKind::Counter => wit::MetricKind::Counter,
-            MetricKind::Gauge => wit::MetricKind::Gauge,
-            MetricKind::Histogram => wit::MetricKind::Histogram,
-            MetricKind::Summary => wit::MetricKind::Summary,
-            MetricKind::Unknown | _ => wit::MetricKind::Unknown,
-        },
-        unit: family.metadata.unit.to_string(),
-        help: family.metadata.help.to_string(),
-    }
-}
-
-fn sample(sample: &Sample) -> wit::Sample {
-    wit::Sample {
-        labels: sample
-            .labels
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-        timestamp_ms: sample.timestamp_ms,
-        value: sample.value,
-    }
-}
-
 fn fetch_error(error: FetchError) -> wit::FetchError {
     match error {
         FetchError::Connect { detail } => wit::FetchError::Connect(detail),
@@ -184,6 +150,7 @@ pub(super) fn output(output: wit::Output) -> Result<Output<GuestReply>, MachineE
             wit::Forget::Key(key) => Forget::Key(Arc::from(key)),
             wit::Forget::All => Forget::All,
         }),
+        wit::Output::Append(appended) => Output::Append(self::appended(appended)?),
         wit::Output::Wait(deadline) => Output::Wait(deadline.map(|deadline| Deadline {
             at: Instant::from_nanos(deadline.at_ns),
             wake: wake(&deadline.wake),
@@ -327,8 +294,6 @@ pub(super) fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_series::Labels;
-
     use super::*;
 
     fn wit_fetch(path: &str) -> wit::Output {
@@ -443,28 +408,6 @@ mod tests {
                 (Instant::from_nanos(9), *wake)
             );
         }
-    }
-
-    #[test]
-    fn a_batch_crosses_with_its_labels_and_odd_values() {
-        let labels = Labels::from_pairs([("__name__", "m"), ("a", "ä\"\n")]).unwrap();
-        let record = Record {
-            source: "node".into(),
-            families: vec![],
-            samples: vec![Sample {
-                labels,
-                timestamp_ms: -1,
-                value: f64::NAN,
-            }],
-        };
-        let wit::Input::Command((3, wit::Command::Record(batch))) = input(
-            Input::Command(CommandId(3), GuestCommand::Record(record)),
-            "0",
-        ) else {
-            panic!("a batch")
-        };
-        assert!(batch.samples[0].value.is_nan());
-        assert_eq!(batch.samples[0].labels[1], ("a".into(), "ä\"\n".into()));
     }
 
     #[test]

@@ -159,7 +159,11 @@ fn live(source: SourceConfig, upstream: Upstream, ranges: bool, seed: u64) -> Se
                     coming.insert((at, fetch.id.0), fetch);
                 }
                 Output::Wait(_) => break,
-                Output::Cancel(_) | Output::Reply(_) | Output::Event(_) | Output::Forget(_) => {}
+                Output::Cancel(_)
+                | Output::Reply(_)
+                | Output::Event(_)
+                | Output::Forget(_)
+                | Output::Append(_) => {}
             }
         }
     }

@@ -216,7 +216,7 @@ impl World {
                     assert_ne!(self.targets[target], Target::Lives, "{event:?}");
                 }
                 Output::Wait(_) => break,
-                Output::Event(_) | Output::Forget(_) => {}
+                Output::Event(_) | Output::Forget(_) | Output::Append(_) => {}
             }
         }
     }
