@@ -138,11 +138,22 @@ impl Session {
     /// # Errors
     /// What broke on the way, in words.
     pub async fn post_form(&self, url: &str, form: String) -> Result<Answer, String> {
-        let request = self
-            .0
-            .post(url)
-            .header("content-type", "application/x-www-form-urlencoded");
-        finish(request.body(form)).await
+        self.post(url, "application/x-www-form-urlencoded", form)
+            .await
+    }
+
+    /// `POST url` with this body.
+    ///
+    /// # Errors
+    /// What broke on the way, in words.
+    pub async fn post(
+        &self,
+        url: &str,
+        content_type: &str,
+        body: String,
+    ) -> Result<Answer, String> {
+        let request = self.0.post(url).header("content-type", content_type);
+        finish(request.body(body)).await
     }
 }
 

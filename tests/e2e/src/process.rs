@@ -94,14 +94,7 @@ impl Process {
     /// # Panics
     /// If it takes more than a minute.
     pub fn terminate(&mut self) -> ExitStatus {
-        let asked = Command::new("kill")
-            .args(["-TERM", &self.id().to_string()])
-            .status();
-        assert!(
-            asked.is_ok_and(|status| status.success()),
-            "{} could not be asked to end",
-            self.name
-        );
+        self.signal("TERM");
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
@@ -114,6 +107,21 @@ impl Process {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Sends it a signal, by its name without `SIG`.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.id().to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "{} cannot be sent SIG{name}",
+            self.name
+        );
     }
 
     /// The most memory it ever held at once, in bytes; `None` where the system does not tell.

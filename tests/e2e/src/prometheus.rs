@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use crate::process::{Process, free_port, on_path};
 use crate::{Finished, eventually, get};
 
-/// A Prometheus that scrapes itself, and whatever it is told to, every second.
+/// A Prometheus that scrapes itself, and whatever it is told to, every second, and takes what is
+/// written to it.
 #[derive(Debug)]
 pub struct Prometheus {
     port: u16,
@@ -157,7 +158,7 @@ fn spawn(folder: &TempDir, port: u16) -> Process {
             .arg(format!("--config.file={}", path("prometheus.yml")))
             .arg(format!("--storage.tsdb.path={}", path("data")))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--log.level=warn")
+            .args(["--web.enable-remote-write-receiver", "--log.level=warn"])
             .current_dir(folder.path()),
     )
 }

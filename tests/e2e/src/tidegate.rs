@@ -49,6 +49,16 @@ impl Tidegate {
         started
     }
 
+    /// Has it read this configuration in place of the one it has. Applied it is a moment later.
+    ///
+    /// # Panics
+    /// If it has died.
+    pub fn reload(&mut self, config: &str) {
+        let path = self.folder.path().join("tidegate.toml");
+        std::fs::write(path, config).expect("a writable folder");
+        self.process.signal("HUP");
+    }
+
     /// Its base address.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -101,7 +111,6 @@ impl Tidegate {
             }
         })
         .await;
-        let _ = &self.folder;
     }
 }
 

@@ -66,6 +66,7 @@ fn output(output: Output<GuestReply>) -> Output<Reply> {
         Output::Cancel(id) => Output::Cancel(id),
         Output::Event(event) => Output::Event(event),
         Output::Forget(forget) => Output::Forget(forget),
+        Output::Append(appended) => Output::Append(appended),
         Output::Wait(deadline) => Output::Wait(deadline),
     }
 }
