@@ -9,10 +9,11 @@ mod time;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
+use core::ops::Range;
 
 pub use duration::{parse_api_duration_ns, parse_duration_ms};
-pub(crate) use line::Line;
-use line::NUMBER_BYTES;
+pub(crate) use line::{Line, append_first};
+use line::{NUMBER_BYTES, write_whole};
 pub(crate) use plain::{BEFORE, plain_sample};
 pub(crate) use time::{float_seconds_ms, parse_decimal_seconds};
 pub use time::{parse_timestamp_ms, write_rfc3339_ms};
@@ -129,11 +130,19 @@ pub fn parse_float(text: &str) -> Result<f64, NumberError> {
     })
 }
 
+/// Whole numbers that are written digit by digit: up to here each is a float, and its digits the shortest.
+const WHOLE: Range<i64> = 0..1 << f64::MANTISSA_DIGITS;
+
 /// Appends a sample value as Prometheus writes it in vectors and matrices, without quotes.
 ///
 /// The shortest digits that read back as the same float; below 1e-6 and from 1e21 on with an
 /// exponent of two digits or more. `NaN`, `+Inf`, `-Inf`, and `-0` for the negative zero.
 pub fn write_float(value: f64, out: &mut Vec<u8>) {
+    // Counts are whole numbers, and most other samples.
+    let whole = value as i64;
+    if whole as f64 == value && WHOLE.contains(&whole) && value.is_sign_positive() {
+        return write_whole(whole as u64, out);
+    }
     let mut line = Line::<NUMBER_BYTES>::new();
     if line.float(value) {
         return line.flush(out);
@@ -282,6 +291,20 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(text(|out| write_float(value, out)), expected);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_of_every_length_are_written_digit_by_digit() {
+        let powers = (0..=16).map(|digits| 10_i64.pow(digits));
+        let near = powers.flat_map(|power| [power - 1, power, power + 1, power / 7, power * 3 / 2]);
+        for whole in near.chain([WHOLE.end - 1, WHOLE.end, WHOLE.end + 2]) {
+            let exact = whole as f64;
+            assert_eq!(text(|out| write_float(exact, out)), std::format!("{exact}"));
+            assert_eq!(
+                text(|out| write_float(-exact, out)),
+                std::format!("{}", -exact)
+            );
         }
     }
 

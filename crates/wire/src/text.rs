@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::ExpositionFormat;
-use crate::number::{print, write_float, write_timestamp_ms};
+use crate::number::{append_first, print, write_float, write_timestamp_ms};
 
 /// The media type of text 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -153,7 +153,7 @@ impl<'a> TextWriter<'a> {
         let mut begin = 0;
         for (&end, value) in beginnings.ends.iter().zip(values) {
             if let Some(value) = value {
-                out.extend_from_slice(&beginnings.text[begin..end]);
+                beginnings.copy(begin, end, out);
                 write_float(*value, out);
                 out.push(b'\n');
             }
@@ -284,9 +284,13 @@ impl LabelText {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Beginnings {
+    /// One after the other, and [`STEP`] bytes that belong to none.
     text: Vec<u8>,
     ends: Vec<usize>,
 }
+
+/// So many bytes of a beginning are copied at once, and perhaps some too many.
+const STEP: usize = 32;
 
 impl Beginnings {
     /// Adds a series.
@@ -296,8 +300,21 @@ impl Beginnings {
     /// If `name` is not a metric name.
     pub fn push(&mut self, name: &str, labels: &LabelText) {
         assert!(is_metric_name(name), "{name:?} is a metric name");
+        self.text.truncate(self.ends.last().map_or(0, |end| *end));
         write_beginning(name, "", [labels, &LabelText::none()], &mut self.text);
         self.ends.push(self.text.len());
+        self.text.extend_from_slice(&[0; STEP]);
+    }
+
+    /// Appends what is from `begin` to `end`.
+    #[inline(always)]
+    fn copy(&self, mut begin: usize, end: usize, out: &mut Vec<u8>) {
+        while begin < end {
+            let step = self.text[begin..].first_chunk::<STEP>();
+            let step = step.expect("so many follow every beginning");
+            append_first(step, STEP.min(end - begin), out);
+            begin += STEP;
+        }
     }
 }
 
@@ -403,6 +420,25 @@ mod tests {
         let mut out = Vec::new();
         write(&mut TextWriter::new(&mut out));
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn beginnings_of_every_length_are_copied_as_they_are() {
+        let values: Vec<_> = (0..3 * STEP).map(|length| "x".repeat(length)).collect();
+        let (mut beginnings, mut expected) = (Beginnings::default(), String::new());
+        for (number, value) in values.iter().enumerate() {
+            beginnings.push("a", &LabelText::new([("b", value.as_str())]));
+            if number % 3 > 0 {
+                expected += &alloc::format!("a{{b=\"{value}\"}} {number}\n");
+            }
+        }
+        let numbers: Vec<_> = (0..values.len())
+            .map(|number| (number % 3 > 0).then_some(number as f64))
+            .collect();
+        let text = written(|text| {
+            text.samples(&beginnings, &numbers);
+        });
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -46,6 +46,26 @@ impl Beginning {
     }
 }
 
+/// Appends a whole number below 10^16, straight to where it belongs.
+#[inline]
+pub(super) fn write_whole(number: u64, out: &mut Vec<u8>) {
+    let high = number / EIGHT;
+    let Beginning { text, length, .. } = Beginning::of(if high > 0 { high } else { number });
+    append_first(&text, length, out);
+    if high > 0 {
+        out.extend_from_slice(&as_digits(digits(number % EIGHT)).to_le_bytes());
+    }
+}
+
+/// Appends the first `length` bytes of `text`: for short texts, where a copy of a known size and taking the
+/// rest away again costs less than a call for a copy of any size.
+#[inline(always)]
+pub(crate) fn append_first<const N: usize>(text: &[u8; N], length: usize, out: &mut Vec<u8>) {
+    let end = out.len() + length;
+    out.extend_from_slice(text);
+    out.truncate(end);
+}
+
 impl<const BYTES: usize> Line<BYTES> {
     pub(crate) const fn new() -> Self {
         Self {
