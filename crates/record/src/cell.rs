@@ -5,7 +5,7 @@
 //! between two readings, and everything that happened before it began is in it.
 
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::buckets::Bounds;
 use crate::slot::{self, SLOTS};
@@ -81,49 +81,96 @@ impl<Own> Slots<Own> {
         }
     }
 
-    /// Everything there is to read.
-    #[inline]
-    fn all(&self) -> impl Iterator<Item = &Own> {
+    /// Has `read` see everything there is to read.
+    #[inline(always)]
+    fn each(&self, mut read: impl FnMut(&Own)) {
         let mut made = self.made.load(Relaxed);
-        let own = std::iter::from_fn(move || {
+        while made != 0 {
             let slot = made.trailing_zeros() as usize;
-            made &= made.wrapping_sub(1);
-            self.own.get(slot)
-        });
-        own.chain([&self.shared]).filter_map(OnceLock::get)
+            made &= made - 1;
+            if let Some(own) = self.own[slot % SLOTS].get() {
+                read(own);
+            }
+        }
+        if let Some(shared) = self.shared.get() {
+            read(shared);
+        }
     }
 }
 
-/// A sum that grows; the first number of a slot's line is its share.
+/// Numbers of counters that were made one after the other, each at its place in every line.
+///
+/// Threads do not share lines, so counters may; that way whoever reads them all finds sixteen at a
+/// time, and they take a byte for each slot instead of a line.
 #[derive(Debug, Default)]
 #[repr(C)]
-pub(crate) struct CounterCell {
+struct Block {
     /// What was added that is no whole number, as the bits of a float.
-    fraction: AtomicU64,
+    fractions: [AtomicU64; PER_LINE],
     slots: Slots<Box<Line>>,
+}
+
+/// Makes the cells of counters.
+#[derive(Debug, Default)]
+pub(crate) struct CounterCells {
+    block: Arc<Block>,
+    /// How many places of the block are taken.
+    taken: usize,
+}
+
+impl CounterCells {
+    pub(crate) fn make(&mut self) -> CounterCell {
+        if self.taken == PER_LINE {
+            *self = Self::default();
+        }
+        let place = self.taken;
+        self.taken += 1;
+        CounterCell {
+            block: Arc::clone(&self.block),
+            place,
+        }
+    }
+}
+
+/// A sum that grows; cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct CounterCell {
+    block: Arc<Block>,
+    /// Where in each line of the block.
+    place: usize,
 }
 
 impl CounterCell {
     #[inline]
+    fn own<'l>(&self, line: &'l Line) -> &'l AtomicU64 {
+        &line.0[self.place % PER_LINE]
+    }
+
+    #[inline]
+    fn fraction(&self) -> &AtomicU64 {
+        &self.block.fractions[self.place % PER_LINE]
+    }
+
+    #[inline]
     pub(crate) fn add(&self, by: u64) {
-        match self.slots.ready() {
-            Some(own) => add_alone(&own.0[0], by),
+        match self.block.slots.ready() {
+            Some(line) => add_alone(self.own(line), by),
             None => self.add_first(by),
         }
     }
 
     #[cold]
     fn add_first(&self, by: u64) {
-        match self.slots.make(Box::default) {
-            Ok(own) => add_alone(&own.0[0], by),
+        match self.block.slots.make(Box::default) {
+            Ok(line) => add_alone(self.own(line), by),
             Err(shared) => {
-                shared.0[0].fetch_add(by, Relaxed);
+                self.own(shared).fetch_add(by, Relaxed);
             }
         }
     }
 
     pub(crate) fn add_float(&self, by: f64) {
-        add_float(&self.fraction, by);
+        add_float(self.fraction(), by);
     }
 
     /// Adds what is missing to `total`, if it is below; gives back how much that was.
@@ -139,13 +186,15 @@ impl CounterCell {
     /// What whole numbers came to.
     #[inline]
     pub(crate) fn whole(&self) -> u64 {
-        let shares = self.slots.all().map(|own| own.0[0].load(Relaxed));
-        shares.fold(0, u64::wrapping_add)
+        let mut sum = 0_u64;
+        let slots = &self.block.slots;
+        slots.each(|line| sum = sum.wrapping_add(self.own(line).load(Relaxed)));
+        sum
     }
 
     #[inline]
     pub(crate) fn value(&self) -> f64 {
-        self.whole() as f64 + f64::from_bits(self.fraction.load(Relaxed))
+        self.whole() as f64 + f64::from_bits(self.fraction().load(Relaxed))
     }
 }
 
@@ -259,12 +308,12 @@ impl HistogramCell {
     /// What is recorded meanwhile may be in the counts and not in the sum, or the other way round.
     pub(crate) fn read(&self, counts: &mut [u64]) -> f64 {
         let mut sum = 0.0;
-        for own in self.slots.all() {
+        self.slots.each(|own| {
             for (bucket, count) in counts.iter_mut().enumerate() {
                 *count = count.wrapping_add(at(own, SUM + 1 + bucket).load(Relaxed));
             }
             sum += f64::from_bits(at(own, SUM).load(Relaxed));
-        }
+        });
         sum
     }
 }
@@ -291,7 +340,7 @@ mod tests {
     #[test]
     fn threads_count_exactly_with_a_slot_and_without() {
         for threads in [2, 2 * SLOTS] {
-            let cell = CounterCell::default();
+            let cell = CounterCells::default().make();
             let histogram = HistogramCell::new(Bounds::new(&[0.5]).unwrap());
             scope(|scope| {
                 for _ in 0..threads {
@@ -311,8 +360,32 @@ mod tests {
     }
 
     #[test]
+    fn counters_that_share_lines_do_not_share_numbers() {
+        for threads in [2, 2 * SLOTS] {
+            let mut cells = CounterCells::default();
+            let cells: Vec<_> = (0..2 * PER_LINE + 1).map(|_| cells.make()).collect();
+            scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| {
+                        for round in 0..1_000 {
+                            let numbered = (0_u64..).zip(&cells);
+                            numbered.for_each(|(number, cell)| cell.add(number + round % 2));
+                        }
+                    });
+                }
+            });
+            cells[3].add_float(0.5);
+            for (number, cell) in (0_u64..).zip(&cells) {
+                assert_eq!(cell.whole(), threads as u64 * (1_000 * number + 500));
+                let fraction = if number == 3 { 0.5 } else { 0.0 };
+                assert_eq!(cell.value(), cell.whole() as f64 + fraction);
+            }
+        }
+    }
+
+    #[test]
     fn threads_that_ended_leave_what_they_counted() {
-        let cell = CounterCell::default();
+        let cell = CounterCells::default().make();
         for _ in 0..4 * SLOTS {
             scope(|scope| {
                 scope.spawn(|| cell.add(3));
@@ -324,7 +397,7 @@ mod tests {
 
     #[test]
     fn readings_while_threads_come_and_go_never_fall() {
-        let cell = CounterCell::default();
+        let cell = CounterCells::default().make();
         let histogram = HistogramCell::new(Bounds::new(&[1.0, 2.0]).unwrap());
         let over = AtomicBool::new(false);
         scope(|scope| {

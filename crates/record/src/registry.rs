@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tidegate_series::{HELP_BYTES_MAX, UNIT_BYTES_MAX};
 
 pub use self::index::Refusal;
-pub(crate) use self::index::{BUCKET_LABEL, Family, Hashed, InCell, Index, Said};
+pub(crate) use self::index::{BUCKET_LABEL, Family, Hashed, InCell, Index, Said, Samples};
 use crate::EventKind;
 use crate::buckets::Bounds;
 use crate::context::Context;

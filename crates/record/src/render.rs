@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tidegate_series::Labels;
 use tidegate_wire::ExpositionFormat;
-use tidegate_wire::text::{Beginnings, LabelText, MetricType, TextWriter};
+use tidegate_wire::text::{LabelText, MetricType, TextWriter};
 
 use crate::EventKind;
-use crate::cell::HistogramCell;
-use crate::registry::{Family, Registry, Said};
+use crate::cell::{GaugeCell, HistogramCell};
+use crate::registry::{Family, InCell, Registry, Said, Samples};
 use crate::series::{AnySeries, Series};
 
 /// What one series has come to.
@@ -136,40 +136,36 @@ pub(crate) fn cumulative(counts: &[u64]) -> impl Iterator<Item = u64> {
 
 fn write_family(family: &Family, counts: &mut Vec<u64>, text: &mut TextWriter<'_>) {
     let (said, series) = (&*family.said, &*family.series);
-    // The numbers first and by themselves: they are far apart, and the processor fetches many at once.
-    let values: Vec<_> = series.iter().map(shown).collect();
-    if values.iter().all(Option::is_none) {
-        return;
-    }
     let (name, kind) = (&said.exposed, metric_type(said.kind));
-    text.family(name, kind, &said.help)
-        .unit(name, kind, &said.unit);
     if kind == MetricType::Histogram {
-        for series in series {
-            if let AnySeries::Histogram(series) = series {
-                write_histogram(said, series, counts, text);
-            }
+        if !series.is_empty() {
+            write_header(said, text);
+        }
+        for series in series.iter().filter_map(HistogramCell::of) {
+            write_histogram(said, series, counts, text);
         }
         return;
     }
-    let begin = || {
-        let mut beginnings = Beginnings::default();
-        series
-            .iter()
-            .for_each(|series| beginnings.push(name, series.text()));
-        beginnings
+    let samples = family.samples.get_or_init(|| Samples::of(name, series));
+    // The numbers first and by themselves: they are far apart, and the processor fetches many at once.
+    let values: Vec<_> = if kind == MetricType::Counter {
+        let cells = samples.counters.iter();
+        cells.map(|cell| Some(cell.value())).collect()
+    } else {
+        let gauges = series.iter().filter_map(GaugeCell::of);
+        gauges.map(|gauge| gauge.cell.value()).collect()
     };
-    text.samples(family.beginnings.get_or_init(begin), &values);
+    if values.iter().any(Option::is_some) {
+        write_header(said, text);
+        text.samples(&samples.beginnings, &values);
+    }
 }
 
-/// The number that is exposed, `None` if there is nothing to expose; a histogram has many, and gives 0.
-#[inline]
-fn shown(series: &AnySeries) -> Option<f64> {
-    match series {
-        AnySeries::Counter(series) => Some(series.cell.value()),
-        AnySeries::Gauge(series) => series.cell.value(),
-        AnySeries::Histogram(_) => Some(0.0),
-    }
+/// Writes what comes before the samples of a family.
+fn write_header(said: &Said, text: &mut TextWriter<'_>) {
+    let (name, kind) = (&said.exposed, metric_type(said.kind));
+    text.family(name, kind, &said.help)
+        .unit(name, kind, &said.unit);
 }
 
 fn write_histogram(

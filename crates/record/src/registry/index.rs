@@ -12,7 +12,7 @@ use tidegate_wire::text::{Beginnings, LabelText};
 use super::RegistryLimits;
 use crate::EventKind;
 use crate::buckets::Bounds;
-use crate::cell::{CounterCell, GaugeCell, HistogramCell};
+use crate::cell::{CounterCell, CounterCells, GaugeCell, HistogramCell};
 use crate::notice::Matter;
 use crate::rules::{Glob, Recording, Rule, recording_of};
 use crate::series::{AnySeries, Hub, Series};
@@ -65,10 +65,33 @@ pub(crate) struct Family {
     pub(crate) said: Arc<Said>,
     /// Ordered by their tags as they are exposed.
     pub(crate) series: Arc<Vec<AnySeries>>,
-    /// How the samples of these series begin; made when they are first exposed.
-    pub(crate) beginnings: Arc<OnceLock<Beginnings>>,
+    /// Made when these series are first exposed.
+    pub(crate) samples: Arc<OnceLock<Samples>>,
     recording: Recording,
     refusals: Arc<Matter>,
+}
+
+/// What it takes to expose series again and again, with little else to fetch.
+#[derive(Debug)]
+pub(crate) struct Samples {
+    /// How the sample of each begins.
+    pub(crate) beginnings: Beginnings,
+    /// The cells of counters; empty where the series are none.
+    pub(crate) counters: Vec<CounterCell>,
+}
+
+impl Samples {
+    pub(crate) fn of(name: &str, series: &[AnySeries]) -> Self {
+        let mut beginnings = Beginnings::default();
+        for series in series {
+            beginnings.push(name, series.text());
+        }
+        let counters = series.iter().filter_map(CounterCell::of);
+        Self {
+            beginnings,
+            counters: counters.map(|series| series.cell.clone()).collect(),
+        }
+    }
 }
 
 /// What a registry knows of metrics and series. None is ever forgotten.
@@ -80,6 +103,7 @@ pub(crate) struct Index {
     exposed: BTreeMap<String, Arc<str>>,
     known: HashMap<u64, Vec<Known>, BuildHasherDefault<Hashed>>,
     pub(crate) series: usize,
+    counters: CounterCells,
     /// Whether anything is recorded at all.
     pub(crate) on: bool,
     pub(crate) rules: Vec<Rule>,
@@ -120,6 +144,7 @@ impl Index {
             exposed: BTreeMap::new(),
             known: HashMap::default(),
             series: 0,
+            counters: CounterCells::default(),
             on: true,
             rules: Vec::new(),
             bounds: Vec::new(),
@@ -185,7 +210,7 @@ impl Index {
         let (number, hub) = (self.series, Arc::clone(hub));
         let series = match kind {
             EventKind::Counter => {
-                let cell = CounterCell::default();
+                let cell = self.counters.make();
                 AnySeries::Counter(Arc::new(Series::new(cell, labels, text, kind, number, hub)))
             }
             EventKind::Gauge | EventKind::Custom => {
@@ -207,7 +232,7 @@ impl Index {
             .series
             .partition_point(|other| other.text() < series.text());
         Arc::make_mut(&mut family.series).insert(place, series.clone());
-        family.beginnings = Arc::default();
+        family.samples = Arc::default();
         self.series += 1;
         self.known.entry(hash).or_default().push(Known {
             name: own_name,
@@ -261,7 +286,7 @@ impl Index {
         let family = Family {
             said: Arc::new(said),
             series: Arc::default(),
-            beginnings: Arc::default(),
+            samples: Arc::default(),
             recording: recording_of(&self.rules, name),
             refusals: Arc::default(),
         };

@@ -348,6 +348,22 @@ fn while_it_is_off_nothing_is_recorded_by_name_and_no_series_is_made() {
 }
 
 #[test]
+fn series_that_come_between_two_expositions_are_in_the_second_at_their_place() {
+    let registry = Registry::new();
+    let mut expected = String::from("# TYPE hits_total counter\n");
+    // More than share a block, and not in the order in which they are exposed.
+    for number in (0..40).step_by(2).chain((1..40).step_by(2)) {
+        let tag = format!("{number:02}");
+        registry.with([("n", tag)]).increment("hits", number);
+        let _ = text(&registry);
+    }
+    for number in 0..40 {
+        expected += &format!("hits_total{{n=\"{number:02}\"}} {number}\n");
+    }
+    assert_eq!(text(&registry), expected);
+}
+
+#[test]
 fn counters_only_grow() {
     let registry = Registry::new();
     let counter = registry.counter("c");
