@@ -96,7 +96,9 @@ impl Sketch {
         let ordered = if numbers == 0 {
             min.is_nan() && max.is_nan()
         } else {
-            min <= max
+            let is_reached =
+                (min == f64::NEG_INFINITY, max == f64::INFINITY) == (downs > 0, ups > 0);
+            min <= max && is_reached
         };
         if !ordered {
             return Err(SketchError::Extremes);
@@ -175,7 +177,7 @@ pub enum SketchError {
         /// The position of a byte that is wrong, or of the last one read, counted from 0.
         position: usize,
     },
-    /// The least and the greatest value do not fit each other, or the counts.
+    /// The least and the greatest value do not fit each other, or the counts of numbers and of infinities.
     Extremes,
 }
 
