@@ -2,13 +2,16 @@
 
 mod chunks;
 mod exposition;
+mod lines;
 mod machine;
 mod query;
 mod recording;
 mod request;
 mod script;
+mod sketch;
 mod template;
 mod texts;
+mod write;
 
 /// A decoder, or what decides on inputs from outside, under fuzzing.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +29,9 @@ pub struct Target {
 }
 
 /// All targets, in the order of their names.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 16] = [
     exposition::TARGET,
+    lines::TARGET,
     query::LISTS,
     machine::TARGET,
     texts::MATCHER,
@@ -35,10 +39,13 @@ pub const TARGETS: [Target; 12] = [
     recording::TARGET,
     request::TARGET,
     chunks::RING,
+    sketch::TARGET,
+    write::SNAPPY,
     template::TARGET,
     texts::TARGET,
     chunks::TIMES,
     chunks::VALUES,
+    write::TARGET,
 ];
 
 #[cfg(test)]
