@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use tidegate_api::{Input, Output};
 use tidegate_client::{Machine, MachineError};
 use tidegate_core::{Appended, Now};
-use tidegate_record::{Batch, Notice, Pump, SinkConfig, SinkConfigError, SinkState, SinkStats};
+use tidegate_record::{
+    Batch, Notice, Pump, RemoteCounts, SinkConfig, SinkConfigError, SinkState, SinkStats,
+};
 use tidegate_wire::text::{MetricType, TextWriter};
 
 /// How many batches wait while a sink that was changed is opened again: half a minute of a host
@@ -36,7 +38,7 @@ struct Running {
 enum State {
     /// It takes the place of one that still writes; this is for it.
     Opening(VecDeque<Arc<Batch>>),
-    Open(Pump),
+    Open(Pump, Option<RemoteCounts>),
     /// It was closed, or could not be opened.
     Closed,
 }
@@ -117,6 +119,15 @@ impl Sinks {
             for (config, stats) in &stats {
                 let labels = [("sink", &*config.name), ("kind", config.kind.as_str())];
                 text.sample(name, labels, stats.as_ref().map_or(0.0, value));
+            }
+        }
+        let name = "tidegate_sink_retries_total";
+        let help = "Requests of remote-write that failed and were to be sent again.";
+        text.family(name, MetricType::Counter, help);
+        for running in &running {
+            if let State::Open(_, Some(remote)) = &*running.pump() {
+                let labels = [("sink", &*running.config.name), ("kind", "remote")];
+                text.sample(name, labels, remote.retries() as f64);
             }
         }
         let name = "tidegate_sink_dropped_samples_total";
@@ -216,7 +227,7 @@ impl Running {
         if let State::Opening(waiting) = waiting {
             waiting.into_iter().for_each(|batch| pump.offer(batch));
         }
-        *state = State::Open(pump);
+        *state = State::Open(pump, added.remote);
         drop(state);
         let (name, kind) = (&self.config.name, self.config.kind.as_str());
         tracing::info!(sink = name, kind, "sink");
@@ -231,7 +242,7 @@ impl Running {
 
     fn offer(&self, batch: &Arc<Batch>) {
         match &mut *self.pump() {
-            State::Open(pump) => pump.offer(Arc::clone(batch)),
+            State::Open(pump, _) => pump.offer(Arc::clone(batch)),
             State::Opening(waiting) => {
                 if waiting.len() == WAITING_MAX {
                     waiting.pop_front();
@@ -248,7 +259,7 @@ impl Running {
 
     fn close(&self, within: Duration) {
         let state = mem::replace(&mut *self.pump(), State::Closed);
-        let State::Open(pump) = state else { return };
+        let State::Open(pump, _) = state else { return };
         for stats in pump.shutdown(within) {
             let lost = stats.dropped_at_end;
             match lost {
@@ -265,7 +276,7 @@ impl Running {
 
     fn stats(&self) -> (&SinkConfig, Option<SinkStats>) {
         let stats = match &*self.pump() {
-            State::Open(pump) => pump.stats().pop(),
+            State::Open(pump, _) => pump.stats().pop(),
             State::Opening(_) | State::Closed => None,
         };
         (&self.config, stats)

@@ -52,7 +52,7 @@ pub use buckets::{BOUNDS_MAX, BYTES_BOUNDS, Bounds, BoundsError, OTHER_BOUNDS, S
 pub use context::Context;
 pub use event::{EventKind, MetricEvent};
 pub use handle::{Counter, Gauge, Histogram, Timer, Timing};
-pub use notice::{NOTICE_INTERVAL, Notice};
+pub use notice::{NOTICE_INTERVAL, Notice, Troubles};
 pub use pump::{
     FLUSH_INTERVAL, PANICS_MAX, Pump, PumpError, QUEUE_ITEMS_MAX, SHUTDOWN_WAIT, SINKS_MAX,
     SinkOptions, SinkState, SinkStats, WhenFull,

@@ -97,6 +97,31 @@ impl Matter {
     }
 }
 
+/// Where a sink tells of trouble that has lost nothing yet: a server that does not answer, and is
+/// tried again. People hear it as any other [`Notice`], at once and then at most every
+/// [`NOTICE_INTERVAL`].
+#[derive(Debug)]
+pub struct Troubles {
+    about: String,
+    listener: Listener,
+    matter: Matter,
+}
+
+impl Troubles {
+    pub(crate) fn new(about: &str, listener: Listener) -> Self {
+        Self {
+            about: about.to_owned(),
+            listener,
+            matter: Matter::default(),
+        }
+    }
+
+    /// Says what is wrong, where, and what becomes of it.
+    pub fn tell(&self, message: impl fmt::Display) {
+        self.matter.lost(0, &self.about, message, &self.listener);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ mod statsd;
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 pub use self::config::{AddedSink, SINK_NAME_BYTES_MAX, SinkConfig, SinkConfigError, SinkKind};
 pub use self::fan_out::FanOut;
@@ -26,7 +27,7 @@ pub use self::remote::{
     RemoteOptions, RemoteSink, Secret,
 };
 pub use self::statsd::{StatsdOptions, StatsdSink};
-use crate::Batch;
+use crate::{Batch, Troubles};
 
 /// What of a batch a sink reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,11 @@ pub trait Sink: Send {
     fn flush(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
+
+    /// Hears, before the first batch, whom to tell of trouble that has lost nothing yet.
+    fn listen(&mut self, troubles: &Arc<Troubles>) {
+        let _ = troubles;
+    }
 }
 
 impl<S: Sink + ?Sized> Sink for Box<S> {
@@ -111,6 +117,10 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 
     fn flush(&mut self) -> Result<(), SinkError> {
         (**self).flush()
+    }
+
+    fn listen(&mut self, troubles: &Arc<Troubles>) {
+        (**self).listen(troubles);
     }
 }
 

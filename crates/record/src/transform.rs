@@ -13,7 +13,7 @@ use tidegate_series::{Family, Labels, LabelsError};
 
 pub use self::config::{Relabel, RelabelAction, Transform};
 use self::stage::{Outcome, Stage};
-use crate::{Batch, Sink, SinkError, Takes};
+use crate::{Batch, Sink, SinkError, Takes, Troubles};
 
 /// How many transformations a pipeline may have: each is tried on every sample.
 pub const TRANSFORMS_MAX: usize = 64;
@@ -286,6 +286,10 @@ impl<S: Sink> Sink for Transformed<S> {
             ),
         };
         Err(SinkError { message, dropped })
+    }
+
+    fn listen(&mut self, troubles: &Arc<Troubles>) {
+        self.sink.listen(troubles);
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {

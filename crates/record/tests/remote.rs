@@ -6,7 +6,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use tidegate_record::{Batch, RemoteError, RemoteOptions, RemoteSink, Secret, Sink};
+use tidegate_record::{
+    Batch, Notice, Pipeline, Pump, RemoteError, RemoteOptions, RemoteSink, Secret, Sink,
+    SinkOptions, Transformed,
+};
 use tidegate_series::{Labels, Sample};
 use tidegate_wire::remote_write::{WriteLimits, decode};
 use tidegate_wire::snappy::decompress;
@@ -190,6 +193,34 @@ fn failures_are_tried_again_with_the_same_request() {
     });
     assert!(begun.elapsed() >= Duration::from_secs(1), "asked to wait");
     assert_eq!((counts.taken(), counts.retries()), (1, 3));
+}
+
+#[test]
+fn that_nobody_answers_is_told_while_nothing_is_lost_yet() {
+    let (told, notices) = channel();
+    let mut pump = Pump::new().on_notice(move |notice: &Notice| {
+        let _ = told.send(notice.clone());
+    });
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let sink = RemoteSink::new(&format!("http://u:s3cret@{address}/w"), quick()).unwrap();
+    let pipeline = Pipeline::new(&[]).unwrap();
+    pump.add(
+        "far",
+        Transformed::new(pipeline, sink),
+        SinkOptions::default(),
+    )
+    .unwrap();
+    pump.offer(batch(&[1.0]));
+    let notice = notices.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!((&*notice.about, notice.dropped), ("far", 0));
+    let message = notice.message;
+    assert!(message.contains(&address.to_string()), "{message}");
+    assert!(message.contains("it is tried again"), "{message}");
+    assert!(!message.contains("s3cret"), "{message}");
+    assert_eq!(pump.stats()[0].dropped(), 0);
+    let _ = pump.shutdown(Duration::ZERO);
 }
 
 #[test]

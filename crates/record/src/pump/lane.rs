@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::{PANICS_MAX, SinkOptions, SinkState, SinkStats, WhenFull};
 use crate::notice::{Listener, Matter};
-use crate::{Batch, Sink, SinkError, Takes};
+use crate::{Batch, Sink, SinkError, Takes, Troubles};
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -369,6 +369,11 @@ impl State {
 
 /// The thread of a sink.
 fn run(mut sink: Box<dyn Sink>, shared: &Shared) {
+    let troubles = Arc::new(Troubles::new(&shared.name, shared.listener.clone()));
+    let _ = guarded(0, || {
+        sink.listen(&troubles);
+        Ok(())
+    });
     let mut panics = 0;
     let mut dirty_since = None;
     loop {

@@ -1,7 +1,9 @@
 //! Several sinks as one.
 
+use std::sync::Arc;
+
 use super::{Sink, SinkError, Takes};
-use crate::Batch;
+use crate::{Batch, Troubles};
 
 /// Hands every batch to each of its sinks, one after the other, on the thread of the one sink it is.
 ///
@@ -59,6 +61,12 @@ impl Sink for FanOut {
 
     fn flush(&mut self) -> Result<(), SinkError> {
         self.each(|sink| sink.flush())
+    }
+
+    fn listen(&mut self, troubles: &Arc<Troubles>) {
+        for sink in &mut self.sinks {
+            sink.listen(troubles);
+        }
     }
 }
 

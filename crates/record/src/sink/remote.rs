@@ -18,7 +18,7 @@ pub use self::http::RemoteError;
 pub use self::secret::Secret;
 use super::lost::Lost;
 use super::{Sink, SinkError};
-use crate::Batch;
+use crate::{Batch, Troubles};
 
 /// How many samples one request holds by default: what Prometheus itself sends.
 pub const REMOTE_SAMPLES_PER_REQUEST: usize = 2_000;
@@ -91,6 +91,7 @@ pub struct RemoteSink {
     delivery: Delivery,
     samples_per_request: usize,
     counts: RemoteCounts,
+    troubles: Option<Arc<Troubles>>,
 }
 
 impl RemoteSink {
@@ -107,6 +108,7 @@ impl RemoteSink {
             samples_per_request: options.samples_per_request.max(1),
             delivery: Delivery::new(options.retry, options.breaker, options.patience),
             counts: RemoteCounts::default(),
+            troubles: None,
         })
     }
 
@@ -117,28 +119,30 @@ impl RemoteSink {
     }
 
     fn send(&mut self, body: &[u8], samples: usize, lost: &mut Lost) {
-        let outcome = self.delivery.deliver(&mut self.http, body);
         let counted = &self.counts.0;
-        let add = |counter: &AtomicU64, count: usize| {
-            counter.fetch_add(count as u64, Ordering::Relaxed);
-        };
-        let (sent, retries) = match outcome {
-            Outcome::Taken { retries } => (&counted.taken, retries),
-            Outcome::Refused { retries, words } => {
-                lost.say(samples, || format!("{}: {words}", self.http));
-                (&counted.refused, retries)
+        let (address, troubles) = (self.http.to_string(), self.troubles.as_ref());
+        let outcome = self.delivery.deliver(&mut self.http, body, |words| {
+            counted.retries.fetch_add(1, Ordering::Relaxed);
+            if let Some(troubles) = troubles {
+                troubles.tell(format_args!(
+                    "{address}: {words}; it is tried again, and what comes meanwhile waits"
+                ));
+            }
+        });
+        let sent = match outcome {
+            Outcome::Taken => &counted.taken,
+            Outcome::Refused { words } => {
+                lost.say(samples, || format!("{address}: {words}"));
+                &counted.refused
             }
             Outcome::GivenUp { retries, words } => {
                 lost.say(samples, || {
-                    format!("{}: given up after {retries} retries: {words}", self.http)
+                    format!("{address}: given up after {retries} retries: {words}")
                 });
-                (&counted.given_up, retries)
+                &counted.given_up
             }
         };
-        add(sent, 1);
-        counted
-            .retries
-            .fetch_add(u64::from(retries), Ordering::Relaxed);
+        sent.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -154,6 +158,10 @@ impl Sink for RemoteSink {
             self.send(&request.compressed(), request.samples(), &mut lost);
         }
         lost.into_result()
+    }
+
+    fn listen(&mut self, troubles: &Arc<Troubles>) {
+        self.troubles = Some(Arc::clone(troubles));
     }
 }
 
@@ -197,7 +205,7 @@ impl RemoteCounts {
         self.0.given_up.load(Ordering::Relaxed)
     }
 
-    /// Tries after the first of each request.
+    /// Tries that failed and were to be repeated, so far.
     #[must_use]
     pub fn retries(&self) -> u64 {
         self.0.retries.load(Ordering::Relaxed)

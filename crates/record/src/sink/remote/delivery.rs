@@ -28,12 +28,9 @@ pub(super) struct Answer {
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    Taken {
-        retries: u32,
-    },
+    Taken,
     /// For good.
     Refused {
-        retries: u32,
         words: String,
     },
     /// The patience ended.
@@ -63,8 +60,14 @@ impl Delivery {
         }
     }
 
-    /// Tries until the request is taken or refused, or the patience ends.
-    pub(super) fn deliver(&mut self, carrier: &mut impl Carrier, body: &[u8]) -> Outcome {
+    /// Tries until the request is taken or refused, or the patience ends. Tells of each try that
+    /// failed and is to be repeated, in words.
+    pub(super) fn deliver(
+        &mut self,
+        carrier: &mut impl Carrier,
+        body: &[u8],
+        mut retried: impl FnMut(&str),
+    ) -> Outcome {
         let deadline = carrier.now().mono + self.patience;
         let mut retry = Retry::new();
         let mut words = "it was left alone, since it keeps failing".to_owned();
@@ -81,7 +84,6 @@ impl Delivery {
             let answered = carrier.carry(body);
             let began = now.mono;
             let now = carrier.now();
-            let retries = retry.granted();
             let retry_after = match &answered {
                 Ok(answer) => {
                     words = format!("http status {}: {}", answer.status, answer.words);
@@ -97,10 +99,10 @@ impl Delivery {
             };
             match answered {
                 Ok(answer) if (200..300).contains(&answer.status) => {
-                    return Outcome::Taken { retries };
+                    return Outcome::Taken;
                 }
                 Ok(answer) if answer.status < 500 && answer.status != 429 => {
-                    return Outcome::Refused { retries, words };
+                    return Outcome::Refused { words };
                 }
                 Ok(answer) if answer.status == 429 => {}
                 Ok(_) | Err(_) => {
@@ -111,10 +113,12 @@ impl Delivery {
             // The protocol retries every 5xx, queries only some: to them, all are the same.
             let failure = Failure::Status(503);
             let wait = retry.wait(&self.retry, failure, retry_after, left, &mut self.random);
-            match wait {
-                Some(wait) => carrier.sleep(wait),
-                None => return Outcome::GivenUp { retries, words },
-            }
+            let Some(wait) = wait else {
+                let retries = retry.granted();
+                return Outcome::GivenUp { retries, words };
+            };
+            retried(&words);
+            carrier.sleep(wait);
         }
     }
 }
@@ -190,6 +194,13 @@ mod tests {
         Delivery::new(retry, breaker, Duration::from_secs(300))
     }
 
+    /// What became of a request, and what was told of each try that was to be repeated.
+    fn deliver(delivery: &mut Delivery, script: &mut Script) -> (Outcome, Vec<String>) {
+        let mut told = Vec::new();
+        let outcome = delivery.deliver(script, b"", |words| told.push(words.to_owned()));
+        (outcome, told)
+    }
+
     const NO_BREAKER: BreakerConfig = BreakerConfig {
         failures_max: 0,
         open: Duration::from_secs(10),
@@ -200,11 +211,11 @@ mod tests {
     fn every_2xx_is_taken_and_every_4xx_but_429_refused_at_once() {
         for code in (200..300).chain(300..500).filter(|code| *code != 429) {
             let mut script = script([status(code)]);
-            let outcome = delivery(NO_BREAKER).deliver(&mut script, b"");
+            let (outcome, told) = deliver(&mut delivery(NO_BREAKER), &mut script);
+            assert_eq!(told, [""; 0]);
             let expected = match code {
-                200..300 => Outcome::Taken { retries: 0 },
+                200..300 => Outcome::Taken,
                 _ => Outcome::Refused {
-                    retries: 0,
                     words: format!("http status {code}: so it says"),
                 },
             };
@@ -217,8 +228,8 @@ mod tests {
         let failures = (500..600).chain([429]).map(status).chain([refused()]);
         for failure in failures {
             let mut script = script([failure.clone(), failure, status(204)]);
-            let outcome = delivery(NO_BREAKER).deliver(&mut script, b"");
-            assert_eq!(outcome, Outcome::Taken { retries: 2 });
+            let (outcome, told) = deliver(&mut delivery(NO_BREAKER), &mut script);
+            assert_eq!((outcome, told.len()), (Outcome::Taken, 2));
         }
     }
 
@@ -230,8 +241,11 @@ mod tests {
             words: String::new(),
         });
         let mut script = script([later, status(200)]);
-        let outcome = delivery(NO_BREAKER).deliver(&mut script, b"");
-        assert_eq!(outcome, Outcome::Taken { retries: 1 });
+        let (outcome, told) = deliver(&mut delivery(NO_BREAKER), &mut script);
+        assert_eq!(
+            (outcome, &told[..]),
+            (Outcome::Taken, &["http status 429: ".to_owned()][..])
+        );
         let waited_ms = script.asked[1] - script.asked[0];
         assert!((7_000..=7_120).contains(&waited_ms), "{waited_ms}");
     }
@@ -239,7 +253,7 @@ mod tests {
     #[test]
     fn a_request_is_given_up_when_the_patience_ends() {
         let mut script = script([status(500)]);
-        let outcome = delivery(NO_BREAKER).deliver(&mut script, b"");
+        let (outcome, _) = deliver(&mut delivery(NO_BREAKER), &mut script);
         let Outcome::GivenUp { retries, words } = outcome else {
             panic!("{outcome:?}")
         };
@@ -255,8 +269,8 @@ mod tests {
         let failures = vec![refused(); 5];
         let answers: Vec<_> = failures.into_iter().chain([status(200)]).collect();
         let mut script = script(answers);
-        let outcome = delivery(breaker).deliver(&mut script, b"");
-        assert_eq!(outcome, Outcome::Taken { retries: 5 });
+        let (outcome, told) = deliver(&mut delivery(breaker), &mut script);
+        assert_eq!((outcome, told.len()), (Outcome::Taken, 5));
         let waited_ms = script.asked[5] - script.asked[4];
         assert!(waited_ms >= 10_000, "{waited_ms}");
     }
@@ -266,7 +280,7 @@ mod tests {
         let mut delivery = delivery(BreakerConfig::default());
         let mut script = script([status(400)]);
         for _ in 0..20 {
-            delivery.deliver(&mut script, b"");
+            deliver(&mut delivery, &mut script);
         }
         assert_eq!(script.asked.len(), 20);
     }
@@ -281,10 +295,10 @@ mod tests {
         };
         let mut delivery = delivery(breaker);
         let mut script = script([status(503)]);
-        let outcome = delivery.deliver(&mut script, b"");
+        let (outcome, _) = deliver(&mut delivery, &mut script);
         let words = "http status 503: so it says".to_owned();
         assert_eq!(outcome, Outcome::GivenUp { retries: 1, words });
-        let outcome = delivery.deliver(&mut script, b"");
+        let (outcome, _) = deliver(&mut delivery, &mut script);
         let words = "it was left alone, since it keeps failing".to_owned();
         assert_eq!(outcome, Outcome::GivenUp { retries: 0, words });
         assert_eq!(script.asked.len(), 1);
