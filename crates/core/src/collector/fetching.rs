@@ -317,8 +317,8 @@ impl Collector {
         (!askers.is_empty()).then_some((question, priority, askers))
     }
 
-    /// Lets them wait for another flight. Nobody waits longer than the source's timeout, so it is
-    /// the last one for each of them.
+    /// Lets them wait for another flight, under what is configured by now. Nobody waits longer than
+    /// the source's timeout, so it is the last one for each of them.
     fn begin_again(
         &mut self,
         at: usize,
@@ -329,6 +329,10 @@ impl Collector {
         now: Now,
     ) {
         let key = question.key.clone();
+        let question = match question.asked {
+            None => Arc::new(question.under(&self.sources[at].settings)),
+            Some(_) => question,
+        };
         let purpose = Purpose::Answer {
             question,
             askers: Vec::new(),

@@ -67,6 +67,25 @@ fn who_joins_late_gets_one_more_fetch_and_then_the_error() {
 }
 
 #[test]
+fn who_joins_late_is_answered_under_what_is_configured_by_then() {
+    let mut world = World::new();
+    let leader = world.pending(&up());
+    world.pass(5_000);
+    let late = world.pending(&up());
+    let ttl = Duration::from_secs(1);
+    let config = Config::with_sources(vec![SourceConfig {
+        ttl,
+        ..quiet("prom")
+    }]);
+    world.collector.reload(config, world.now()).unwrap();
+    world.pass(5_000);
+    assert!(world.reply(leader).is_err());
+    let at_ms = world.now().wall.0;
+    world.respond(1, Ok(vector(at_ms, 1)));
+    assert_eq!(world.reply(late).unwrap().ttl_left, Some(ttl));
+}
+
+#[test]
 fn an_asker_in_a_hurry_leaves_the_others_waiting() {
     let mut world = World::new();
     let patient = world.pending(&up());
