@@ -13,17 +13,21 @@ use tidegate_core::{
 
 use crate::marks::Marks;
 use crate::server::{Delivery, Meaning};
+use crate::truth::Edition;
 
 mod answers;
 mod fetches;
 mod hits;
 mod key;
+mod ranges;
 mod steady;
 mod upstream;
 
 pub use hits::Stay;
 use key::{Flight, Known};
 pub use key::{Topic, What};
+pub use ranges::range_of;
+use ranges::{Piece, Ranges};
 use upstream::{Upstream, Verdict};
 
 /// A rule that was broken.
@@ -70,10 +74,18 @@ pub enum Call {
 #[derive(Clone, Debug)]
 struct Fetching {
     source: String,
-    /// `None` for a probe.
+    /// `None` for a probe, and for a piece of a range.
     key: Option<String>,
     text: String,
+    range: Option<Piece>,
     began: Instant,
+    deadline: Instant,
+}
+
+impl Fetching {
+    fn is_probe(&self) -> bool {
+        self.key.is_none() && self.range.is_none()
+    }
 }
 
 /// Somebody who waits.
@@ -95,6 +107,7 @@ struct Landing {
     evaluated_us: Option<u64>,
     dated_ms: Option<i64>,
     retry_after: Option<Duration>,
+    edition: Option<Edition>,
 }
 
 impl Landing {
@@ -119,6 +132,7 @@ pub struct Model {
     fetches: BTreeMap<FetchId, Fetching>,
     pending: BTreeMap<AskId, Pending>,
     deadlines: BTreeSet<(Instant, AskId)>,
+    ranges: Ranges,
     /// When the wall clock stepped back, by how many milliseconds.
     steps_back: Vec<(Instant, u64)>,
     /// How long settled answers may be believed, now or before.
@@ -145,6 +159,7 @@ impl Model {
             fetches: BTreeMap::new(),
             pending: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            ranges: Ranges::default(),
             steps_back: Vec::new(),
             settled_ages: BTreeSet::new(),
             landing: None,
@@ -172,6 +187,9 @@ impl Model {
     pub fn wall_stepped(&mut self, at: Instant, ms: i64) {
         if ms < 0 {
             self.steps_back.push((at, ms.unsigned_abs()));
+        } else {
+            // What is kept is as old as either clock says.
+            self.ranges.unsure(at);
         }
     }
 
@@ -189,7 +207,7 @@ impl Model {
 
     /// All asks that wait.
     pub fn waiting(&self) -> impl Iterator<Item = AskId> {
-        self.pending.keys().copied()
+        self.pending.keys().copied().chain(self.ranges.waiting())
     }
 
     /// The fetches under way.
@@ -203,6 +221,9 @@ impl Model {
     }
 
     fn leave(&mut self, ask: AskId) -> Option<Pending> {
+        if let Some(deadline) = self.ranges.leave(ask) {
+            self.deadlines.remove(&(deadline, ask));
+        }
         let pending = self.pending.remove(&ask)?;
         self.deadlines.remove(&(pending.deadline, ask));
         for (key, _) in &pending.of {
@@ -216,6 +237,7 @@ impl Model {
     /// Answers are to be forgotten.
     pub fn invalidated(&mut self, what: &Invalidation) {
         let now = self.now.mono;
+        self.ranges.invalidated(what, now);
         for known in self.known.values_mut() {
             if known.topic.is_covered_by(what) {
                 known.forget();
@@ -261,6 +283,7 @@ impl Model {
     /// A new configuration was taken.
     pub fn reloaded(&mut self, config: &Config) {
         let former = core::mem::replace(&mut self.config, config.clone());
+        self.ranges.unsure(self.now.mono);
         self.settled_ages.insert(config.limits.settled_age_max);
         let mut upstreams = core::mem::take(&mut self.upstreams);
         for settings in &config.sources {
@@ -307,6 +330,7 @@ impl Model {
     }
 
     fn source_removed(&mut self, name: &str) {
+        self.ranges.source_removed(name);
         for known in self
             .known
             .values_mut()
@@ -325,7 +349,7 @@ impl Model {
             self.marks.hit("response to be ignored");
             return false;
         };
-        let verdict = match (fetch.key.is_none(), delivery.meaning, &delivery.result) {
+        let verdict = match (fetch.is_probe(), delivery.meaning, &delivery.result) {
             // Whoever says anything but 5xx to a probe is there.
             (true, _, Ok(response)) if response.status < 500 => Verdict::Works,
             (true, _, Ok(_)) => Verdict::Fails,
@@ -338,13 +362,16 @@ impl Model {
             (_, Meaning::Unsent, _) => Verdict::SaysNothing,
         };
         self.judge(id, &fetch, verdict);
-        self.landing = Some(Landing {
+        let landing = Landing {
             fetch,
             meaning: delivery.meaning,
             evaluated_us: delivery.evaluated_us,
             dated_ms: delivery.dated_ms,
             retry_after: delivery.result.as_ref().ok().and_then(|r| r.retry_after),
-        });
+            edition: delivery.edition,
+        };
+        self.range_landed(&landing);
+        self.landing = Some(landing);
         true
     }
 

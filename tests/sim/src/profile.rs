@@ -71,6 +71,8 @@ pub enum Act {
     Ask,
     /// Very many ask the same.
     Crowd,
+    /// One asks about a range.
+    AskRange,
     /// Several sources are asked at once.
     AskSeveral,
     /// Memory is read by key, or by a handle.
@@ -97,14 +99,17 @@ pub enum Act {
     Record,
     /// A server's weather changes.
     Weather,
+    /// A server changes its mind about what is settled.
+    Rewrite,
     /// Nothing happens for minutes.
     Pause,
 }
 
 /// All acts, in order, with how likely they are before the seed has its way.
-pub const ACTS: [(Act, u64); 16] = [
+pub const ACTS: [(Act, u64); 18] = [
     (Act::Ask, 60),
     (Act::Crowd, 3),
+    (Act::AskRange, 12),
     (Act::AskSeveral, 4),
     (Act::Hit, 12),
     (Act::Abandon, 8),
@@ -118,6 +123,7 @@ pub const ACTS: [(Act, u64); 16] = [
     (Act::StrayResponse, 4),
     (Act::Record, 3),
     (Act::Weather, 5),
+    (Act::Rewrite, 1),
     (Act::Pause, 1),
 ];
 
@@ -347,6 +353,7 @@ impl Act {
         match self {
             Self::Ask => "act: ask",
             Self::Crowd => "act: crowd",
+            Self::AskRange => "act: ask range",
             Self::AskSeveral => "act: ask several",
             Self::Hit => "act: hit",
             Self::Abandon => "act: abandon",
@@ -360,6 +367,7 @@ impl Act {
             Self::StrayResponse => "act: stray response",
             Self::Record => "act: record",
             Self::Weather => "act: weather",
+            Self::Rewrite => "act: rewrite",
             Self::Pause => "act: pause",
         }
     }

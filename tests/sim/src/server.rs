@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidegate_core::{FetchError, Random, Response};
 
 use crate::profile::{Fault, Profile, chance, pick, weighted};
-use crate::truth::Truth;
+use crate::truth::{Edition, Truth};
 
 /// What a response means, as anybody can tell who knows HTTP and Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Delivery {
     pub evaluated_us: Option<u64>,
     /// What the answer is dated; `None` where it has no sample.
     pub dated_ms: Option<i64>,
+    /// Of an answer about a range, who says so.
+    pub edition: Option<Edition>,
 }
 
 /// A server's state.
@@ -62,6 +64,8 @@ pub struct Server {
     pub only: Option<Fault>,
     /// How much slower than usual it is.
     pub slowness: u32,
+    /// How often it has changed its mind about what is settled.
+    pub edition: u64,
 }
 
 impl Server {
@@ -150,6 +154,7 @@ pub fn failed(fault: Fault, truth: &Truth<'_>, r: &mut Random) -> Option<Deliver
         meaning,
         evaluated_us: None,
         dated_ms: None,
+        edition: None,
     })
 }
 
@@ -164,6 +169,7 @@ pub fn good(truth: &Truth<'_>) -> Delivery {
         },
         evaluated_us: Some(truth.evaluated_us),
         dated_ms: truth.value.map(|_| truth.dated_ms),
+        edition: truth.range.map(|(_, edition)| edition),
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tidegate_core::{Collector, Fetch, FetchId, Handle, Instant, Now, Output, Random, UnixMillis};
 
 use crate::marks::Marks;
-use crate::model::{Call, Check, Model, Stay, Violation};
+use crate::model::{Call, Check, Model, Stay, Violation, range_of};
 use crate::profile::{Act, Profile, chance, pick, weighted};
 use crate::server::{self, Delivery, Server};
-use crate::truth::Truth;
+use crate::truth::{Edition, Truth};
 
 mod acts;
 mod digest;
@@ -135,9 +135,12 @@ impl World {
         }
         self.pass(self.profile.gap)?;
         self.model.kept_warm(&self.collector)?;
-        self.servers
-            .values_mut()
-            .for_each(|server| *server = Server::default());
+        for server in self.servers.values_mut() {
+            *server = Server {
+                edition: server.edition,
+                ..Server::default()
+            };
+        }
         self.pass(REST)?;
         self.model.at_rest(&self.collector)
     }
@@ -290,6 +293,12 @@ impl World {
         let evaluated_us = self.mono.as_nanos() / 1_000;
         let still_us = self.profile.still.as_micros() as u64;
         let wall = WALL_MS + (evaluated_us / 1_000) as i64 + self.wall_shift_ms;
+        let server = self.servers.entry(fetch.source.to_string()).or_default();
+        let edition = Edition {
+            number: server.edition,
+            evaluated: self.mono,
+            wall_ms: wall,
+        };
         let truth = Truth {
             server: &fetch.source,
             text,
@@ -299,8 +308,8 @@ impl World {
             value: (!text.contains("empty"))
                 .then(|| evaluated_us.checked_div(still_us).unwrap_or(evaluated_us)),
             partial: false,
+            range: range_of(fetch).map(|range| (range, edition)),
         };
-        let server = self.servers.entry(fetch.source.to_string()).or_default();
         let delivery = match server.fault(&self.profile, r) {
             None => Some(server::good(&truth)),
             Some(fault) => {

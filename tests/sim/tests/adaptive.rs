@@ -77,6 +77,7 @@ impl Upstream {
             dated_ms: WALL_MS,
             value: None,
             partial: false,
+            range: None,
         };
         let samples = (newest.saturating_sub(9)..=newest).map(|scrape| {
             let at = WALL_MS + (scrape * self.period_ms + self.phase_ms) as i64
@@ -100,6 +101,7 @@ impl Upstream {
             dated_ms: WALL_MS + ms as i64,
             value: Some(self.value(ms)),
             partial: false,
+            range: None,
         };
         truth.body()
     }

@@ -9,7 +9,7 @@ use tidegate_sim::{Campaign, Told};
 const SEEDS: u64 = 2_000;
 
 /// What else must have happened, or the runs prove little.
-const MARKS: [&str; 41] = [
+const MARKS: [&str; 47] = [
     "answer delivered",
     "answer kept",
     "answer-ageing",
@@ -36,6 +36,12 @@ const MARKS: [&str; 41] = [
     "miss",
     "overloaded",
     "probe",
+    "piece of a range landed",
+    "range delivered",
+    "range failed",
+    "range fetched",
+    "range from memory",
+    "range in part from memory",
     "refresh",
     "refusal recalled",
     "refusal remembered",

@@ -224,6 +224,9 @@ impl Model {
     }
 
     pub(super) fn reply(&mut self, reply: &Reply) -> Check {
+        if let Some(checked) = self.range_reply(reply) {
+            return checked;
+        }
         let Some(pending) = self.leave(reply.ask) else {
             owed!(
                 false,
@@ -548,7 +551,7 @@ impl Model {
             None => Ok(()),
             Some((deadline, ask)) => Err(Violation {
                 rule: "everybody gets a reply by their deadline",
-                detail: format!("{ask:?} by {deadline:?}: {:?}", self.pending[ask]),
+                detail: format!("{ask:?} by {deadline:?}: {:?}", self.pending.get(ask)),
             }),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate_core::{Collector, Fetch, FetchId, Output};
 
-use super::{Call, Check, Fetching, Meaning, Model, Verdict, owed};
+use super::{Call, Check, Fetching, Meaning, Model, Piece, Verdict, owed};
 
 impl Model {
     /// Takes the outputs of a call in their order.
@@ -50,6 +50,10 @@ impl Model {
             "few fetches at once",
             "{source}: {under_way} before"
         );
+        if fetch.request.path == "/api/v1/query_range" {
+            return self.fetch_range(fetch);
+        }
+        let upstream = self.upstreams.get_mut(source).expect("seen above");
         let Some((key, text)) = asked else {
             let every = upstream.settings.probe_interval;
             owed!(
@@ -93,12 +97,32 @@ impl Model {
         self.note(fetch, Some(key), text)
     }
 
+    fn fetch_range(&mut self, fetch: &Fetch) -> Check {
+        let Some(piece) = Piece::of(fetch) else {
+            owed!(false, "ranges are asked for in numbers", "{fetch:?}");
+            return Ok(());
+        };
+        self.justify_range(&piece)?;
+        self.marks.hit("range fetched");
+        if !self.ranges.is_retry(&piece, fetch.deadline)
+            && let Some(upstream) = self.upstreams.get_mut(&*fetch.source)
+        {
+            upstream.first_try(self.now.mono);
+        }
+        self.note(fetch, None, String::new())?;
+        let fetching = self.fetches.get_mut(&fetch.id).expect("just noted");
+        fetching.range = Some(piece);
+        Ok(())
+    }
+
     fn note(&mut self, fetch: &Fetch, key: Option<String>, text: String) -> Check {
         let fetching = Fetching {
             source: fetch.source.to_string(),
             key,
             text,
+            range: None,
             began: self.now.mono,
+            deadline: fetch.deadline,
         };
         let former = self.fetches.insert(fetch.id, fetching);
         owed!(former.is_none(), "ids are given once", "{:?}", fetch.id);
@@ -222,10 +246,23 @@ impl Model {
         let Some(landing) = self.landing.take() else {
             return Ok(());
         };
+        let granted = collector.stats().retries - self.before.retries;
+        if let Some(piece) = landing.fetch.range.clone() {
+            if granted > 0 {
+                owed!(
+                    landing.meaning.is_transient(),
+                    "only what may pass is tried again",
+                    "{piece:?}: {:?}",
+                    landing.meaning
+                );
+                self.ranges.rests(piece, landing.fetch.deadline);
+                return self.spend_retry(&landing);
+            }
+            return Ok(());
+        }
         let Some(key) = landing.fetch.key.clone() else {
             return Ok(());
         };
-        let granted = collector.stats().retries - self.before.retries;
         if granted > 0 {
             return self.rests(&key, &landing, collector);
         }
@@ -267,6 +304,21 @@ impl Model {
         }
     }
 
+    /// Another try is granted.
+    fn spend_retry(&mut self, landing: &super::Landing) -> Check {
+        let source = &landing.fetch.source;
+        let upstream = self.upstreams.get_mut(source);
+        let upstream = upstream.expect("what lands is configured");
+        if let Err(why) = upstream.retry(self.now.mono) {
+            owed!(
+                !self.lateness.is_zero(),
+                "the retry budget holds",
+                "{source}: {why}"
+            );
+        }
+        Ok(())
+    }
+
     /// A failed question waits for another try.
     fn rests(&mut self, key: &str, landing: &super::Landing, collector: &Collector) -> Check {
         let now = self.now.mono;
@@ -276,19 +328,12 @@ impl Model {
             "{key}: {:?}",
             landing.meaning
         );
+        self.spend_retry(landing)?;
         let known = self.known.get_mut(key).expect("what is fetched is known");
         let upstream = self
             .upstreams
             .get_mut(&landing.fetch.source)
             .expect("what lands is configured");
-        if let Err(why) = upstream.retry(now) {
-            owed!(
-                !self.lateness.is_zero(),
-                "the retry budget holds",
-                "{}: {why}",
-                landing.fetch.source
-            );
-        }
         let most = upstream
             .lately(now)
             .map(|s| s.retry.retries_max)

@@ -48,6 +48,7 @@ impl Model {
         );
         let waiting = self.pending.values().filter(|ask| !ask.several).count();
         let several = self.pending.len() - waiting;
+        let waiting = waiting + self.ranges.waiting().count();
         owed!(
             stats.askers_waiting == waiting || (several > 0 && stats.askers_waiting > waiting),
             "askers are counted",
@@ -149,7 +150,9 @@ impl Model {
                     .filter(|(key, text)| {
                         self.known[key].topic.text(&self.config).as_ref() != Some(text)
                     });
-                let again = again + former.count();
+                // Of a range there may be several pieces, and each of them again.
+                let pieces = 8 * self.ranges.waiting_for(name);
+                let again = again + former.count() + pieces;
                 owed!(
                     status.queued <= most + again,
                     "queues are bounded",
@@ -248,7 +251,7 @@ impl Model {
         let probes = self
             .fetches
             .values()
-            .filter(|fetch| fetch.key.is_none())
+            .filter(|fetch| fetch.is_probe())
             .count();
         owed!(
             stats.fetches_in_flight == probes,

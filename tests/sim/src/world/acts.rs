@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use tidegate_core::{
-    Ask, AskId, Config, FetchId, Instant, Invalidation, Lookup, Now, Priority, Random, Record,
-    Sample, SourceConfig, SourceKind,
+    Ask, AskId, Config, FetchId, Instant, Invalidation, Lookup, Now, Priority, Random, Range,
+    Record, Sample, SourceConfig, SourceKind, UnixMillis,
 };
 use tidegate_series::Labels;
 
@@ -14,7 +14,7 @@ use super::{WALL_MS, World};
 use crate::model::{Call, Check, Topic, What};
 use crate::profile::{Act, chance, pick, template};
 use crate::server::{self, Meaning};
-use crate::truth::Truth;
+use crate::truth::{AHEAD, Truth};
 
 /// The source that is pushed to.
 const PUSHED: &str = "pushed";
@@ -28,6 +28,7 @@ impl World {
                 self.ask(&ask, &topic)
             }
             Act::Crowd => self.crowd(),
+            Act::AskRange => self.ask_range(),
             Act::AskSeveral => self.ask_several(),
             Act::Hit => self.hit(),
             Act::Abandon => self.abandon(),
@@ -45,6 +46,11 @@ impl World {
                 let server = self.servers.entry(name).or_default();
                 server.change(&self.profile, &mut self.random);
                 self.model.kept_warm(&self.collector)
+            }
+            Act::Rewrite => {
+                let name = self.source_name();
+                self.servers.entry(name).or_default().edition += 1;
+                Ok(())
             }
             Act::Pause => Ok(()),
         }
@@ -122,6 +128,43 @@ impl World {
             self.ask(&ask, &topic)?;
         }
         Ok(())
+    }
+
+    /// Windows that slide with the clock, reach back, are zoomed by their step and shifted by their
+    /// phase.
+    fn ask_range(&mut self) -> Check {
+        let source = self.source_name();
+        let wall_ms = self.now().wall.0;
+        let r = &mut self.random;
+        let nth = r.below(2);
+        let ahead = if chance(15, r) { AHEAD.0 } else { "" };
+        let text = format!("range{nth}{ahead}");
+        let step_ms = pick(&[15_000, 15_000, 15_000, 60_000, 7_001], r) as i64;
+        let back = pick(&[0, 0, 0, 1, 3, 30, 100], r) as i64;
+        let phase_ms = pick(&[0, 0, 0, 500], r) as i64;
+        let end_ms = (wall_ms.div_euclid(step_ms) - back) * step_ms + phase_ms;
+        let points = pick(&[1, 2, 40, 40, 80, 200], r) as i64;
+        let ask = Ask {
+            allow_stale: chance(10, r),
+            timeout: chance(20, r).then(|| Duration::from_millis(pick(&[0, 700, 60_000], r))),
+            max_age: chance(5, r).then_some(Duration::ZERO),
+            ..Ask::promql(text.as_str()).of(source).over(Range {
+                start: UnixMillis(end_ms - (points - 1) * step_ms),
+                end: UnixMillis(end_ms + pick(&[0, 1], r) as i64),
+                step: Duration::from_millis(step_ms as u64),
+            })
+        };
+        let mut said = String::new();
+        let checked = self.call(Call::Ask, |collector, model, now| {
+            let lookup = collector.query(&ask, now);
+            tell_lookup(&mut said, &lookup);
+            model.asked_range(&ask, &text, &lookup)
+        });
+        self.said(
+            &format!("ask {:?} {text} {:?}", ask.sources, ask.range),
+            &said,
+        );
+        checked
     }
 
     fn ask_several(&mut self) -> Check {
@@ -207,7 +250,7 @@ impl World {
                 source,
                 template: "t0".into(),
             },
-            3 => Invalidation::Prefix(format!("{source}/t")),
+            3 => Invalidation::Prefix(format!("{source}/{}", pick_text(&mut self.random))),
             4 => Invalidation::Prefix(format!("{source}/:query=query1")),
             _ => Invalidation::Key(topic.key()),
         };
@@ -404,6 +447,7 @@ impl World {
             dated_ms: WALL_MS,
             value: Some(0),
             partial: false,
+            range: None,
         };
         let delivery = server::good(&truth);
         debug_assert_eq!(delivery.meaning, Meaning::Good);
@@ -447,6 +491,11 @@ impl World {
             Ok(())
         })
     }
+}
+
+/// With what keys begin: of templates, and of ranges.
+fn pick_text(r: &mut Random) -> &'static str {
+    ["t", ":query=range", ":query=range0"][r.below(3) as usize]
 }
 
 /// Some other settings for a source; its thresholds stay.
