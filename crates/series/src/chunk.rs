@@ -46,6 +46,7 @@
 
 mod decimal;
 mod ints;
+mod narrow;
 mod packing;
 pub(crate) mod reader;
 mod sealed;
@@ -53,6 +54,7 @@ mod summary;
 mod times;
 mod values;
 
+pub(crate) use narrow::Narrow;
 pub use sealed::Chunk;
 pub(crate) use sealed::{CHUNK_BYTES, SharedTimes};
 pub use summary::Summary;

@@ -15,17 +15,16 @@ pub(crate) use parts::{Columns, Part, Points};
 use crate::chunk::{CHUNK_BYTES, CHUNK_POINTS, Chunk, TimesPool};
 use crate::error::AppendError;
 use crate::stale::is_stale;
-use crate::tail::Tail;
+use crate::tail::{KEPT_POINTS, Tail};
 
 /// How many points a ring holds unless told otherwise: 24 h of a sample every 15 s.
 pub const POINTS_PER_SERIES_MAX: usize = 5_760;
 
 /// The newest points of one series: times in Unix milliseconds, values as `f64`.
 ///
-/// Every 512 points are sealed into a [`Chunk`], but for the newest 32; they and what came since are held as they are.
-/// Stale markers are stored as any
-/// value is, bits and all; [`at`](Self::at) and [`window`](Self::window) give them their meaning. Once full, a point
-/// pushed drives out the oldest.
+/// Every 512 points are sealed into a [`Chunk`], but for the newest 32. What no chunk holds yet is held as it came, or
+/// in half the bytes where it is decimals. Stale markers are stored as any value is, bits and all; [`at`](Self::at) and
+/// [`window`](Self::window) give them their meaning. Once full, a point pushed drives out the oldest.
 ///
 /// ```
 /// let mut ring = tidegate_series::Ring::new(2);
@@ -48,7 +47,8 @@ pub struct Ring {
     points_max: u32,
     /// How many points the chunks have, with those dropped.
     sealed: u32,
-    /// How many points of the oldest chunk are dropped, beside those past the limit: fewer than it has.
+    /// How many points of the oldest chunk, or of the tail if there is none, are dropped, beside those past the limit:
+    /// fewer than it has.
     dropped: u16,
     /// How many points that come on time can be added before there is anything else to do.
     on_time: u16,
@@ -56,9 +56,9 @@ pub struct Ring {
     seal_next: u16,
 }
 
-/// How many of the newest points stay as they are when those before them are sealed, so that short windows need no
-/// decoding: five minutes of a sample every ten seconds, and one at either end.
-const KEPT_POINTS: usize = 32;
+/// How many dropped points the tail may have, where there is no chunk: they are moved out of it together. In a ring of
+/// few points they are an eighth of those.
+const DROPPED_MAX: usize = 32;
 
 /// How many points a ring may be told to hold, so that they are counted in 32 bits, as on every target.
 const POINTS_MAX: usize = 1 << 31;
@@ -178,11 +178,14 @@ impl Ring {
         usize::from(self.seal_next) + KEPT_POINTS
     }
 
-    /// How many points may be added before a chunk has to go, or a point of the tail. Those of the oldest chunk go with
-    /// nothing done, all but its last.
+    /// How many points may be added before a chunk has to go, or points of the tail. The points before those go with
+    /// nothing done.
     fn room(&self) -> usize {
         let points_max = self.points_max as usize;
-        let spare = self.chunks.front().map_or(0, |chunk| chunk.len() - 1);
+        let spare = self
+            .chunks
+            .front()
+            .map_or_else(|| self.dropped_max(), |chunk| chunk.len() - 1);
         (points_max + spare).saturating_sub(self.sealed as usize + self.tail.len())
     }
 
@@ -205,10 +208,16 @@ impl Ring {
     }
 
     fn seal(&mut self, pool: &mut TimesPool) {
-        let count = usize::from(self.seal_next);
+        if self.chunks.is_empty() && self.dropped() > 0 {
+            self.drop_of_tail(self.dropped());
+            if self.tail.len() < self.seal_at() {
+                return;
+            }
+        }
+        let count = usize::from(self.seal_next).max(self.tail.older_len());
         let (times, owns_times) = pool.share_oldest(&self.tail, count);
-        let chunk = Chunk::of(times, owns_times, self.tail.oldest(count));
-        self.tail.cut(count);
+        let (values, summary) = self.tail.seal(count);
+        let chunk = Chunk::of(times, owns_times, values, &summary);
         self.sealed += count as u32;
         self.sealed_bytes += chunk.byte_size();
         if self.chunks.len() == self.chunks.capacity() {
@@ -227,10 +236,10 @@ impl Ring {
             self.drop_chunk();
         }
         if self.chunks.is_empty() {
-            let aged = |&nth: &usize| self.tail.point(nth).is_some_and(|point| aged(point.0));
-            let count = (0..self.tail.len()).take_while(aged).count();
-            self.tail.drop_oldest(count);
-            self.on_time = 0;
+            let oldest_ms = newest_ms.checked_sub_unsigned(age_max_ms);
+            let aged_ms = oldest_ms.and_then(|oldest_ms| oldest_ms.checked_sub(1));
+            let count = aged_ms.map_or(0, |aged_ms| self.tail.count_to(aged_ms));
+            self.drop_to(count.max(self.dropped()));
         }
     }
 
@@ -241,10 +250,10 @@ impl Ring {
                 self.sealed -= chunk.len() as u32;
                 self.sealed_bytes -= chunk.byte_size();
                 self.dropped = 0;
+                self.on_time = 0;
             }
-            None => self.tail.drop_oldest(1),
+            None => self.drop_to(self.dropped() + 1),
         }
-        self.on_time = 0;
     }
 
     #[inline(never)]
@@ -252,8 +261,30 @@ impl Ring {
         let dropped = self.dropped() + 1;
         match self.chunks.front() {
             Some(chunk) if dropped < chunk.len() => self.dropped = dropped as u16,
-            _ => self.drop_chunk(),
+            Some(_) => self.drop_chunk(),
+            None => self.drop_to(dropped),
         }
+    }
+
+    /// Drops so many of the tail's points, those already dropped among them, where there is no chunk.
+    fn drop_to(&mut self, count: usize) {
+        if count > self.dropped_max() || count >= self.tail.len() {
+            self.drop_of_tail(count);
+        } else {
+            self.dropped = count as u16;
+        }
+    }
+
+    /// How many dropped points the tail may have.
+    fn dropped_max(&self) -> usize {
+        DROPPED_MAX.min(self.points_max as usize / 8)
+    }
+
+    /// Moves these out of the tail; all that are dropped are among them.
+    fn drop_of_tail(&mut self, count: usize) {
+        self.tail.drop_oldest(count);
+        self.dropped = 0;
+        self.on_time = 0;
     }
 
     /// Drops the points before `t_ms` and says how many. A point at `t_ms` stays.
@@ -274,13 +305,12 @@ impl Ring {
                 self.dropped = self.dropped.max(before as u16);
             }
         } else if let Some(last_ms) = t_ms.checked_sub(1) {
-            self.tail.drop_oldest(self.tail.count_to(last_ms));
-            self.on_time = 0;
+            self.drop_of_tail(self.tail.count_to(last_ms).max(self.dropped()));
         }
         held - self.len()
     }
 
-    /// How many points of the oldest chunk are dropped: fewer than it has.
+    /// How many points of the oldest chunk, or of the tail if there is none, are dropped: fewer than it has.
     fn dropped(&self) -> usize {
         let past =
             (self.sealed as usize + self.tail.len()).saturating_sub(self.points_max as usize);
@@ -339,7 +369,8 @@ impl Ring {
             return newest;
         }
         if let Some(nth) = self.tail.count_to(t_ms).checked_sub(1) {
-            return self.tail.point(nth);
+            let dropped = self.chunks.is_empty() && nth < self.dropped();
+            return self.tail.point(nth).filter(|_| !dropped);
         }
         let after = |chunk: &Chunk| chunk.first_ms() <= t_ms;
         let nth = self.chunks.partition_point(after).checked_sub(1)?;

@@ -1,27 +1,41 @@
-//! Tails: the points of a ring that no chunk holds yet, as they came.
+//! Tails: the points of a ring that no chunk holds yet: the newest as they came, those before them made narrow.
+
+mod older;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::{Range, RangeInclusive};
 
-/// By how many points a tail's memory grows: it doubles between these, so that little is left over both in a series
-/// of a few points and in a day of a thousand series.
+use self::older::Older;
+use crate::chunk::Summary;
+
+/// How many of the newest points stay as they are, so that short windows need no decoding: five minutes of a sample
+/// every ten seconds, and one at either end.
+pub(crate) const KEPT_POINTS: usize = 32;
+
+/// How many points before those are made narrow at once.
+const NARROWED: usize = 64;
+
+/// By how many points the memory for the newest grows: it doubles between these, so that little is left over in a
+/// series of a few points.
 const GROWTH: RangeInclusive<usize> = 4..=32;
 
 /// Times that do not follow from each other.
 #[derive(Debug, Clone)]
-struct Irregular(VecDeque<i64>);
+struct Irregular(Vec<i64>);
 
 /// What a column of times takes beside them on a 64-bit machine; told so on every target.
-const TIMES_BYTES: usize = 32;
+const TIMES_BYTES: usize = 24;
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Irregular>() == TIMES_BYTES);
 
 /// Points whose times rise strictly. While those are regular they take no memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tail {
-    values: VecDeque<f64>,
+    /// The newest, as they came: [`KEPT_POINTS`] and [`NARROWED`] at most.
+    recent: Vec<f64>,
+    /// Those before them.
+    older: Option<Box<Older>>,
     /// None while point `i` is at `first_ms + i·step_ms`. Nearly no tail has some, so they are kept out of the way.
     times_ms: Option<Box<Irregular>>,
     first_ms: i64,
@@ -32,12 +46,21 @@ pub(crate) struct Tail {
 
 impl Tail {
     pub(crate) fn len(&self) -> usize {
-        self.values.len()
+        self.older_len() + self.recent.len()
+    }
+
+    /// How many of the points are not as they came.
+    pub(crate) fn older_len(&self) -> usize {
+        self.older.as_ref().map_or(0, |older| older.len())
     }
 
     /// The point at this place, if there are as many.
     pub(crate) fn point(&self, nth: usize) -> Option<(i64, f64)> {
-        Some((self.time_ms(nth), *self.values.get(nth)?))
+        let value = match (&self.older, nth.checked_sub(self.older_len())) {
+            (Some(older), None) => older.value(nth),
+            (_, recent) => *self.recent.get(recent?)?,
+        };
+        Some((self.time_ms(nth), value))
     }
 
     /// The time of the point at this place, which there is.
@@ -57,13 +80,14 @@ impl Tail {
     /// The newest point.
     #[inline]
     pub(crate) fn last(&self) -> Option<(i64, f64)> {
-        self.point(self.len().checked_sub(1)?)
+        let &value = self.recent.last()?;
+        Some((self.time_ms(self.len() - 1), value))
     }
 
     /// How many points may follow on time, with no memory to be found for them and no time past the last there is.
     pub(crate) fn room_on_time(&self) -> usize {
         let count = self.len();
-        let room = self.values.capacity() - count;
+        let room = self.recent.capacity().min(KEPT_POINTS + NARROWED) - self.recent.len();
         let is_regular = self.times_ms.is_none() && count > 1;
         let last_ms = i128::from(self.regular_ms(count.saturating_sub(1)));
         let end_ms = last_ms + i128::from(self.step_ms) * room as i128;
@@ -83,17 +107,21 @@ impl Tail {
     /// Adds a point that comes on time, where there is [room](Self::room_on_time) for it.
     #[inline]
     pub(crate) fn push_next(&mut self, t_ms: i64, value: f64) {
-        self.values.push_back(value);
+        self.recent.push(value);
         self.next_ms = t_ms.wrapping_add(self.step_ms as i64);
     }
 
     /// Adds a point that is newer than all.
     pub(crate) fn push(&mut self, t_ms: i64, value: f64) {
-        let count = self.len();
-        if count == self.values.capacity() {
-            self.grow(count);
+        if self.recent.len() == KEPT_POINTS + NARROWED {
+            self.narrow(NARROWED);
         }
-        self.values.push_back(value);
+        let count = self.len();
+        if self.recent.len() == self.recent.capacity() {
+            let more = count.clamp(*GROWTH.start(), *GROWTH.end());
+            self.recent.reserve_exact(more);
+        }
+        self.recent.push(value);
         if t_ms == self.next_ms && self.times_ms.is_none() && count > 1 {
             self.next_ms = t_ms.wrapping_add(self.step_ms as i64);
         } else {
@@ -101,21 +129,26 @@ impl Tail {
         }
     }
 
-    #[inline(never)]
-    fn grow(&mut self, count: usize) {
-        let more = count.clamp(*GROWTH.start(), *GROWTH.end());
-        self.values.reserve_exact(more);
+    /// Makes the `count` oldest of the newest points narrow; they are one at least.
+    fn narrow(&mut self, count: usize) {
+        let values = &self.recent[..count];
+        match &mut self.older {
+            Some(older) => older.extend(values),
+            None => self.older = Some(Box::new(Older::new(values))),
+        }
+        self.recent.drain(..count);
     }
 
     /// Adds a time that does not follow from those before.
     #[inline(never)]
     fn push_apart(&mut self, count: usize, t_ms: i64) {
+        // Its value is there already.
+        let more = self.recent.capacity() - self.recent.len() + 1;
         if let Some(Irregular(times_ms)) = self.times_ms.as_deref_mut() {
             if times_ms.len() == times_ms.capacity() {
-                let more = self.values.capacity() - times_ms.len();
                 times_ms.reserve_exact(more);
             }
-            times_ms.push_back(t_ms);
+            times_ms.push(t_ms);
             return;
         }
         match count {
@@ -125,9 +158,10 @@ impl Tail {
                 self.next_ms = t_ms.wrapping_add(self.step_ms as i64);
             }
             _ => {
-                let mut times_ms = VecDeque::with_capacity(self.values.capacity());
+                let mut times_ms = Vec::new();
+                times_ms.reserve_exact(count + more);
                 times_ms.extend((0..count).map(|nth| self.regular_ms(nth)));
-                times_ms.push_back(t_ms);
+                times_ms.push(t_ms);
                 self.times_ms = Some(Box::new(Irregular(times_ms)));
             }
         }
@@ -135,33 +169,63 @@ impl Tail {
 
     /// Drops the `count` oldest points, or all if there are fewer.
     pub(crate) fn drop_oldest(&mut self, count: usize) {
-        let count = count.min(self.len());
-        if count == self.len() {
+        if count >= self.len() {
             *self = Self::default();
             return;
         }
-        self.values.drain(..count);
         match &mut self.times_ms {
             Some(times_ms) => drop(times_ms.0.drain(..count)),
             None => self.first_ms = self.regular_ms(count),
         }
+        let older = self.older_len();
+        match &mut self.older {
+            Some(older) if count < older.len() => older.drop_oldest(count),
+            _ => {
+                self.older = None;
+                self.recent.drain(..count - older);
+            }
+        }
     }
 
-    /// Drops the `count` oldest points, of more, and the memory for them. Times that are regular from there on take
-    /// none again.
-    pub(crate) fn cut(&mut self, count: usize) {
-        let mut newest = Self::default();
-        let left = self.len() - count;
-        newest.values.reserve_exact(left + *GROWTH.end());
-        for nth in count..self.len() {
-            newest.push(self.time_ms(nth), self.values[nth]);
+    /// Encodes the `count` oldest points, of more than [`KEPT_POINTS`] beside them, and drops them: gives back their
+    /// bytes and what they add up to. None of the others is narrow, and if their times are regular they take no memory.
+    pub(crate) fn seal(&mut self, count: usize) -> (Box<[u8]>, Summary) {
+        let more = count - self.older_len();
+        if more > 0 {
+            self.narrow(more);
         }
-        *self = newest;
+        let Some(older) = &self.older else {
+            unreachable!("a chunk has points")
+        };
+        let mut values = Vec::new();
+        let summary = Summary::of(older.values(0..count, &mut values));
+        let bytes = older.encoded();
+        self.drop_oldest(count);
+        self.forget_times();
+        (bytes, summary)
+    }
+
+    /// Forgets irregular times that are regular.
+    fn forget_times(&mut self) {
+        let Some(Irregular(times_ms)) = self.times_ms.as_deref_mut() else {
+            return;
+        };
+        if let [first_ms, second_ms, ..] = times_ms[..] {
+            let step_ms = second_ms.abs_diff(first_ms);
+            let is_regular = times_ms.is_sorted_by(|a, b| a.abs_diff(*b) == step_ms);
+            if is_regular {
+                (self.first_ms, self.step_ms) = (first_ms, step_ms);
+                self.times_ms = None;
+                self.next_ms = self.regular_ms(self.len());
+                return;
+            }
+        }
+        times_ms.shrink_to(KEPT_POINTS + NARROWED);
     }
 
     /// The time of the oldest point, if there is one.
     pub(crate) fn first_ms(&self) -> Option<i64> {
-        (!self.values.is_empty()).then(|| self.time_ms(0))
+        (!self.recent.is_empty()).then(|| self.time_ms(0))
     }
 
     /// How many points lie at or before `t_ms`.
@@ -169,7 +233,7 @@ impl Tail {
         if let Some(Irregular(times_ms)) = self.times_ms.as_deref() {
             return times_ms.partition_point(|&time_ms| time_ms <= t_ms);
         }
-        if self.values.is_empty() || t_ms < self.first_ms {
+        if self.recent.is_empty() || t_ms < self.first_ms {
             return 0;
         }
         let last = self.len() - 1;
@@ -181,15 +245,20 @@ impl Tail {
         1 + steps.unwrap_or(0).min(last as u64) as usize
     }
 
-    /// The values in this range, in two slices that follow each other.
-    pub(crate) fn slices(&self, range: Range<usize>) -> [&[f64]; 2] {
-        let (front, back) = self.values.as_slices();
-        let split = front.len();
+    /// The values in this range: first those that are not as they came, with the help of `scratch`.
+    pub(crate) fn values<'a>(
+        &'a self,
+        range: Range<usize>,
+        scratch: &'a mut Vec<f64>,
+    ) -> [&'a [f64]; 2] {
         let Range { start, end } = range;
-        [
-            &front[start.min(split)..end.min(split)],
-            &back[start.max(split) - split..end.max(split) - split],
-        ]
+        let split = self.older_len();
+        let older = match &self.older {
+            Some(older) if start < split => older.values(start..end.min(split), scratch),
+            _ => &[],
+        };
+        let recent = start.max(split) - split..end.max(split) - split;
+        [older, &self.recent[recent]]
     }
 
     /// The first time and the step, where all times follow from them.
@@ -203,18 +272,14 @@ impl Tail {
         (0..count).map(|nth| self.time_ms(nth)).collect()
     }
 
-    /// The values of the `count` oldest points, side by side.
-    pub(crate) fn oldest(&mut self, count: usize) -> &[f64] {
-        &self.values.make_contiguous()[..count]
-    }
-
     /// What its columns take, in bytes.
     pub(crate) fn byte_size(&self) -> usize {
         let times = self.times_ms.as_ref();
         let times = times.map_or(0, |times| {
             TIMES_BYTES + times.0.capacity() * size_of::<i64>()
         });
-        self.values.capacity() * size_of::<f64>() + times
+        let older = self.older.as_ref().map_or(0, |older| older.byte_size());
+        self.recent.capacity() * size_of::<f64>() + older + times
     }
 }
 
@@ -230,9 +295,9 @@ mod tests {
         }
         assert_eq!(tail.regular(), None);
         let before = tail.byte_size();
-        tail.cut(8);
+        tail.seal(8);
         assert_eq!(tail.regular(), Some((80, 10)));
-        assert!(tail.byte_size() * 3 / 2 < before);
+        assert!(tail.byte_size() + 32 * 8 <= before);
         assert_eq!((tail.len(), tail.last()), (32, Some((390, 39.0))));
         assert!((0..32).all(|nth| tail.time_ms(nth) == 80 + nth as i64 * 10));
         assert!(tail.room_on_time() > 0 && tail.is_next(400));
@@ -243,7 +308,7 @@ mod tests {
         let mut tail = Tail::default();
         let time = |nth: i64| nth * 10 + nth % 3;
         (0..40).for_each(|nth| tail.push(time(nth), nth as f64));
-        tail.cut(8);
+        tail.seal(8);
         let times: Vec<_> = (8..40).map(time).collect();
         assert_eq!((tail.regular(), tail.oldest_times(32)), (None, times));
     }

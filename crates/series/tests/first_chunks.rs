@@ -22,7 +22,8 @@ fn filled(mut ring: Ring, points: i64) -> Ring {
 #[test]
 fn a_first_chunk_may_be_shorter_and_the_points_are_the_same() {
     let usual = filled(Ring::default(), 1_500);
-    assert_eq!(runs(&usual), [512, 512, 476]);
+    // What is not sealed is handed over in two runs: what is narrow, and what is as it came.
+    assert_eq!(runs(&usual), [512, 512, 384, 92]);
     for first in [1, 64, 511, 512] {
         let ring = filled(Ring::default().with_first_chunk(first), 1_500);
         assert_eq!(runs(&ring)[..2], [first, 512]);

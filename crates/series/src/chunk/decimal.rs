@@ -19,6 +19,10 @@ const SHIFTER_BITS: u64 = SHIFTER.to_bits();
 /// Twelve bits that every sum with the shifter has, where the integer is within ±2⁵¹.
 const SHIFTED: u64 = SHIFTER_BITS >> 52;
 
+/// How many bits a narrow integer has, its sign among them: so few that their steps, the steps of those, and these less
+/// any base between or around them are within 32.
+const NARROW_BITS: u32 = 28;
+
 /// What one place more costs each value, in tenths of a bit, and what an outlier costs.
 const PLACE_COST: usize = 33;
 const OUTLIER_COST: usize = 730;
@@ -132,7 +136,7 @@ fn fits(value: f64, places: u8) -> bool {
 }
 
 /// Whether all came out exactly; where one did not, its integer means nothing.
-fn scale_all(values: &[f64], places: u8, integers: &mut [i64]) -> bool {
+pub(super) fn scale_all(values: &[f64], places: u8, integers: &mut [i64]) -> bool {
     match places {
         // Integers need no division, which takes longer than all else.
         0 => scale_by(|value| value, |integer| integer, values, integers),
@@ -164,13 +168,54 @@ fn scale_by(
     differ == 0
 }
 
+/// Appends the integers less `base`, if they have [`NARROW_BITS`], and says whether all came out exactly; where one did
+/// not, what is appended means nothing.
+pub(super) fn narrow_all(values: &[f64], places: u8, base: i64, integers: &mut Vec<i32>) -> bool {
+    match places {
+        0 => narrow_by(|value| value, |integer| integer, values, base, integers),
+        _ => {
+            let scale = SCALES[usize::from(places)];
+            narrow_by(
+                |value| value * scale,
+                |integer| integer / scale,
+                values,
+                base,
+                integers,
+            )
+        }
+    }
+}
+
+fn narrow_by(
+    up: impl Fn(f64) -> f64,
+    down: impl Fn(f64) -> f64,
+    values: &[f64],
+    base: i64,
+    integers: &mut Vec<i32>,
+) -> bool {
+    let mut differ = 0;
+    // With this added, what has more bits goes past the lowest.
+    let middle = 1_u64 << (NARROW_BITS - 1);
+    let base = SHIFTER_BITS.wrapping_add(base as u64).wrapping_sub(middle);
+    integers.extend(values.iter().map(|&value| {
+        let shifted = up(value) + SHIFTER;
+        let back = down(shifted - SHIFTER);
+        let integer = shifted.to_bits().wrapping_sub(base);
+        differ |= (shifted.to_bits() >> 52 ^ SHIFTED)
+            | (back.to_bits() ^ value.to_bits())
+            | integer >> NARROW_BITS;
+        integer.wrapping_sub(middle) as i32
+    }));
+    differ == 0
+}
+
 /// Appends the values that these integers are over `10^places`, at most [`PLACES_MAX`].
-pub(super) fn unscale(integers: &[u64], places: u8, values: &mut Vec<f64>) {
+pub(super) fn unscale(integers: impl Iterator<Item = u64>, places: u8, values: &mut Vec<f64>) {
     let scale = SCALES[usize::from(places)];
     let shifted = |integer: u64| f64::from_bits(integer.wrapping_add(SHIFTER_BITS)) - SHIFTER;
     if places == 0 {
-        values.extend(integers.iter().map(|&integer| shifted(integer)));
+        values.extend(integers.map(shifted));
     } else {
-        values.extend(integers.iter().map(|&integer| shifted(integer) / scale));
+        values.extend(integers.map(|integer| shifted(integer) / scale));
     }
 }

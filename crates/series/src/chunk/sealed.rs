@@ -64,11 +64,21 @@ impl Chunk {
         assert!(!values.is_empty(), "a chunk has points");
         assert_eq!(times_ms.len(), values.len(), "one time for each value");
         let (times, owns_times) = pool.share(times_ms);
-        Self::of(times, owns_times, values)
+        Self::of(
+            times,
+            owns_times,
+            encode_values(values),
+            &Summary::of(values),
+        )
     }
 
-    /// A chunk of values at these times, as many of one as of the other.
-    pub(crate) fn of(times: Arc<Times>, owns_times: bool, values: &[f64]) -> Self {
+    /// A chunk of encoded values at these times, as many of one as of the other, with their summary.
+    pub(crate) const fn of(
+        times: Arc<Times>,
+        owns_times: bool,
+        values: Box<[u8]>,
+        summary: &Summary,
+    ) -> Self {
         let Summary {
             count,
             sum,
@@ -77,10 +87,10 @@ impl Chunk {
             first,
             last,
             fallen,
-        } = Summary::of(values);
+        } = *summary;
         Self {
             times,
-            values: encode_values(values),
+            values,
             sum,
             min,
             max,

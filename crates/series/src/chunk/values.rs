@@ -40,6 +40,22 @@ pub fn encode_values(values: &[f64]) -> Box<[u8]> {
     out.into_boxed_slice()
 }
 
+/// The bytes of `(base + i) / 10^places` for each integer, at most a block of them.
+pub(super) fn encode_decimals(integers: &[i32], base: i64, places: u8) -> Box<[u8]> {
+    let mut out = Vec::with_capacity(integers.len() * 2 + 16);
+    write_varint(integers.len() as u64, &mut out);
+    let mut wide = [0; BLOCK];
+    let wide = &mut wide[..integers.len()];
+    for (wide, &integer) in wide.iter_mut().zip(integers) {
+        *wide = base.wrapping_add(i64::from(integer));
+    }
+    let head = out.len();
+    out.push(0);
+    let order = ints::encode(wide, &mut out);
+    out[head] = places | order << ORDER_SHIFT;
+    out.into_boxed_slice()
+}
+
 /// Appends the values to `values` and says how many they are; on an error it leaves `values` as it was.
 ///
 /// # Errors
@@ -122,7 +138,7 @@ fn decode_block(
         let double = |&integer: &u64| f64::from_bits(ordered(integer as i64) as u64);
         values.extend(integers.iter().map(double));
     } else {
-        decimal::unscale(integers, kind, values);
+        decimal::unscale(integers.iter().copied(), kind, values);
     }
     if head & OUTLIERS != 0 {
         read_outliers(reader, &mut values[start..])?;

@@ -111,9 +111,15 @@ impl Ring {
             self.chunk_parts(start_exclusive_ms, end_inclusive_ms, columns, &mut each);
         }
         let start = start_exclusive_ms.map_or(0, |start_ms| self.tail.count_to(start_ms));
+        let dropped = if self.chunks.is_empty() {
+            self.dropped()
+        } else {
+            0
+        };
+        let start = start.max(dropped);
         let end = self.tail.count_to(end_inclusive_ms);
         if start < end {
-            self.tail_parts(start, end, each);
+            self.tail_parts(start, end, &mut columns.values, each);
         }
     }
 
@@ -149,9 +155,15 @@ impl Ring {
         }
     }
 
-    fn tail_parts(&self, start: usize, end: usize, mut each: impl FnMut(Part<'_>)) {
+    fn tail_parts(
+        &self,
+        start: usize,
+        end: usize,
+        scratch: &mut Vec<f64>,
+        mut each: impl FnMut(Part<'_>),
+    ) {
         let mut at = start;
-        for values in self.tail.slices(start..end) {
+        for values in self.tail.values(start..end, scratch) {
             if !values.is_empty() {
                 let times = Times::Tail(&self.tail, at);
                 each(Part::Points(Points { values, times }));

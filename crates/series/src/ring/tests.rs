@@ -177,17 +177,31 @@ fn naive_push(held: &mut Vec<(i64, f64)>, limit: usize, t_ms: i64, value: f64) -
     true
 }
 
-/// Pushes so many that most are sealed: some stale, some far apart, some refused.
+/// Pushes so many that most are sealed, some far apart or refused: decimals of one kind, among which there are none,
+/// a few or many that are stale or far from the others.
 fn long() -> impl Strategy<Value = Vec<(i64, f64)>> {
     let step = prop_oneof![20 => Just(15), 3 => 10_i64..20, 1 => 0_i64..3_000];
-    let value = prop_oneof![9 => (0_i32..100).prop_map(f64::from), 1 => value()];
-    prop::collection::vec((step, value), 400..1_700).prop_map(|steps| {
+    let regular = prop_oneof![400 => Just(15_i64), 1 => Just(16)];
+    let odd = prop_oneof![
+        value(),
+        (0_u32..40).prop_map(|bits| (1_u64 << bits) as f64 / 8.0)
+    ];
+    let kind = (
+        0_usize..3,
+        prop::sample::select(&[0_u32, 8, 600][..]),
+        any::<bool>(),
+    );
+    let points =
+        prop::collection::vec((step, regular, 0_i32..1_000, odd, any::<u32>()), 400..1_700);
+    (kind, points).prop_map(|((places, rare, is_regular), points)| {
         let mut t_ms = 0;
-        let next = |(step, value)| {
-            t_ms += step;
-            (t_ms, value)
+        let next = |(step, regular, number, odd, chance): (i64, i64, i32, f64, u32)| {
+            t_ms += if is_regular { regular } else { step };
+            let is_odd = chance.checked_rem(rare) == Some(0);
+            let decimal = f64::from(number) / [1.0, 10.0, 100.0][places];
+            (t_ms, if is_odd { odd } else { decimal })
         };
-        steps.into_iter().map(next).collect()
+        points.into_iter().map(next).collect()
     })
 }
 
