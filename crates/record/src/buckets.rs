@@ -44,11 +44,8 @@ const CELLS_MAX: usize = 1_024;
 ///
 /// Cloning shares them.
 #[derive(Clone)]
-pub struct Bounds(Arc<Searched>);
-
-/// Bounds, and the way to find one.
-struct Searched {
-    bounds: Box<[f64]>,
+pub struct Bounds {
+    bounds: Arc<[f64]>,
     cells: Option<Cells>,
 }
 
@@ -57,15 +54,18 @@ struct Searched {
 /// A positive float's bits ascend with it, and their upper part is its logarithm, roughly. One look
 /// at the cell of a value and one comparison tell its bucket: there is no branch that a processor
 /// could guess wrong, and few steps one after the other, for which whatever is recorded next waits.
+#[derive(Clone)]
 struct Cells {
     /// How many bits are below the upper ones.
     shift: u32,
+    /// Those bits.
+    lower: u64,
     /// The upper bits of the first cell, which stands for all numbers below the bounds, as the last
     /// one stands for all above.
     first: i64,
     /// The number of bounds below the cell in the last byte, and above that the lower bits of the bound
     /// that is in the cell, or more than numbers have.
-    cells: Box<[u64]>,
+    cells: Arc<[u64]>,
 }
 
 /// So many bits of a cell are a number of bounds.
@@ -94,16 +94,18 @@ impl Cells {
         if last - first >= CELLS_MAX as i64 {
             return None;
         }
+        let lower = !(u64::MAX << shift);
         let cell = |own| {
             let below = bounds.partition_point(|bound| upper(*bound, shift) < own);
             let bound = bounds
                 .get(below)
                 .filter(|bound| upper(**bound, shift) == own);
-            let rest = bound.map_or(NONE_ABOVE, |bound| lower(*bound, shift));
+            let rest = bound.map_or(NONE_ABOVE, |bound| bound.to_bits() & lower);
             rest << COUNT_BITS | below as u64
         };
         Some(Self {
             shift,
+            lower,
             first,
             cells: (first..=last).map(cell).collect(),
         })
@@ -114,7 +116,7 @@ impl Cells {
     fn below(&self, value: f64) -> usize {
         let place = (upper(value, self.shift) - self.first).max(0) as usize;
         let cell = self.cells[place.min(self.cells.len() - 1)];
-        let above_own = lower(value, self.shift) > cell >> COUNT_BITS;
+        let above_own = value.to_bits() & self.lower > cell >> COUNT_BITS;
         usize::from(cell as u8) + usize::from(above_own)
     }
 }
@@ -123,12 +125,6 @@ impl Cells {
 #[inline]
 const fn upper(value: f64, shift: u32) -> i64 {
     value.to_bits() as i64 >> shift
-}
-
-/// The lower bits of a number.
-#[inline]
-const fn lower(value: f64, shift: u32) -> u64 {
-    value.to_bits() & !(u64::MAX << shift)
 }
 
 impl Bounds {
@@ -153,27 +149,27 @@ impl Bounds {
                 position: at,
             });
         }
-        Ok(Self(Arc::new(Searched {
+        Ok(Self {
             bounds: bounds.into(),
             cells: Cells::of(bounds),
-        })))
+        })
     }
 
     /// How many there are, +Inf not counted.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.bounds.len()
+        self.bounds.len()
     }
 
     /// Whether there are none but +Inf.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.bounds.is_empty()
+        self.bounds.is_empty()
     }
 
     /// The bounds, without +Inf.
     pub fn iter(&self) -> impl Iterator<Item = f64> {
-        self.0.bounds.iter().copied()
+        self.bounds.iter().copied()
     }
 
     /// The bucket of a value: the index of the first bound that is not below it, or [`len`](Self::len).
@@ -184,13 +180,12 @@ impl Bounds {
     #[inline]
     #[must_use]
     pub fn bucket(&self, value: f64) -> usize {
-        let Searched { bounds, cells } = &*self.0;
         if value.is_nan() {
-            return bounds.len();
+            return self.bounds.len();
         }
-        match cells {
+        match &self.cells {
             Some(cells) => cells.below(value),
-            None => bounds.partition_point(|bound| *bound < value),
+            None => self.bounds.partition_point(|bound| *bound < value),
         }
     }
 
@@ -207,7 +202,7 @@ impl Bounds {
 
 impl PartialEq for Bounds {
     fn eq(&self, other: &Self) -> bool {
-        self.0.bounds == other.0.bounds
+        self.bounds == other.bounds
     }
 }
 
@@ -293,7 +288,7 @@ mod tests {
     fn a_value_is_in_the_first_bucket_whose_bound_is_not_below_it() {
         for (numbers, has_cells) in examples() {
             let bounds = Bounds::new(&numbers).unwrap();
-            assert_eq!(bounds.0.cells.is_some(), has_cells, "{numbers:?}");
+            assert_eq!(bounds.cells.is_some(), has_cells, "{numbers:?}");
             assert_eq!(
                 (bounds.len(), bounds.iter().collect()),
                 (numbers.len(), numbers.clone())
