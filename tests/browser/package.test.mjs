@@ -128,6 +128,48 @@ async function until(what, condition) {
   assert.fail(`in vain waited for: ${what}`);
 }
 
+test("what is recorded is asked over windows, by statistic and by group", async () => {
+  const tidegate = await Tidegate.create({ sources: { page: { push: true } } });
+  try {
+    const nowMs = Date.now();
+    const samples = [1, 2, 3, 4].map((value, nth) => ({
+      name: "frame_seconds", labels: { view: nth % 2 ? "map" : "list" }, value, timestampMs: nowMs - 4_000 + nth,
+    }));
+    const family = { name: "frame_seconds", type: "gauge", unit: "seconds", help: "How long a frame takes." };
+    assert.deepEqual(await tidegate.record("page", samples, [family]), { accepted: 4, refused: [] });
+    const late = await tidegate.record("page", [{ name: "frame_seconds", labels: { view: "map" }, value: 9, timestampMs: 5 }]);
+    assert.equal(late.accepted, 0);
+    assert.equal(late.refused[0].reason, "out-of-order");
+    const groups = await tidegate.aggregate({
+      select: "frame_seconds", windowMs: 60_000, by: ["view"], statistics: ["avg", "p50", "rate"], timeMs: nowMs,
+    });
+    assert.deepEqual(groups.map(({ labels, values }) => [labels, values.avg, values.p50]), [
+      [{ view: "list" }, [2], [2]], [{ view: "map" }, [3], [3]],
+    ]);
+    assert.deepEqual(groups[0].endsMs, [nowMs]);
+    const single = await tidegate.aggregate({ select: ['frame_seconds{view="map"}'], windowMs: 3_999, statistics: "rate", timeMs: nowMs });
+    assert.deepEqual(single[0].values.rate, [null], "one sample has no rate");
+    assert.equal(single[0].labels.__name__, "frame_seconds");
+    const answer = await tidegate.query('frame_seconds{view="map"}', { source: "page" });
+    assert.deepEqual([...answer.values], [4]);
+    for (const [call, kind] of [
+      [() => tidegate.record("nobody", []), "bad-data"],
+      [() => tidegate.record("page", [{ name: "a b", value: 1 }]), "config"],
+      [() => tidegate.record("page", [{ name: "a", valeu: 1 }]), "config"],
+      [() => tidegate.record("page", { name: "a", value: 1 }), "config"],
+      [() => tidegate.aggregate({ windowMs: 1_000, statistics: "mean" }), "config"],
+      [() => tidegate.aggregate({ windowMs: 1_000, statistics: "avg", select: "{" }), "bad-data"],
+      [() => tidegate.aggregate({ windowMs: 0, statistics: "avg" }), "bad-data"],
+      [() => tidegate.aggregate({ windowMs: 1_000, statistics: "avg", by: ["a-b"] }), "bad-data"],
+      [() => Tidegate.create({ sources: { both: { push: true, url: "http://h" } } }), "config"],
+    ]) {
+      await assert.rejects(call, (error) => error instanceof TidegateError && error.kind === kind, String(call));
+    }
+  } finally {
+    tidegate.close();
+  }
+});
+
 test("a vector comes as typed arrays, with its age and how it was come by", () =>
   withTidegate({}, async (tidegate) => {
     const answer = await tidegate.query("up");
@@ -264,7 +306,7 @@ test("wrong options are refused before anything is fetched", async () => {
     [{ sources: { prom: { url, ttlMS: 1 } } }, /source prom.*"ttlMS"/],
     [{ sources: { prom: {} } }, /prom needs a url/],
     [{ sources: { pods: { targets: {} } } }, /pods needs targets/],
-    [{ sources: { pods: { url, targets: { a: url } } } }, /either a url or targets/],
+    [{ sources: { pods: { url, targets: { a: url } } } }, /one of a url, targets and push/],
     [{ sources: { pods: { targets: { a: "http://user:secret@" } } } }, /pods, target "a".*not a URL/],
     [{ sources: { prom: { url, retriesMax: -1 } } }, /retriesMax/],
     [{ sources: { prom: "prometheus:9090" } }, /prom.*http/],

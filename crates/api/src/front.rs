@@ -115,6 +115,10 @@ impl Front {
                 let recorded = self.collector.record(&record, now);
                 self.reply(id, Reply::Recorded(recorded));
             }
+            Command::Aggregate(asked) => {
+                let groups = self.collector.aggregate(&asked, now);
+                self.reply(id, Reply::Aggregated(groups));
+            }
             Command::Change(change) => {
                 let changed = self.change(change, now);
                 self.reply(id, Reply::Changed(changed));

@@ -2,12 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use tidegate_core::{
-    Answer, Appended, Ask, CatalogError, Config, ConfigError, Deadline, Event, Fetch, FetchError,
-    FetchId, Forget, Invalidation, OwnerError, QueryError, Record, RecordError, Recorded, Response,
-    TemplateConfig,
+    Aggregation, AggregationError, Answer, Appended, Ask, CatalogError, Config, ConfigError,
+    Deadline, Event, Fetch, FetchError, FetchId, Forget, Group, Invalidation, OwnerError,
+    QueryError, Record, RecordError, Recorded, Response, TemplateConfig,
 };
 
 use crate::{HttpRequest, HttpResponse};
@@ -25,6 +26,8 @@ pub enum Command {
     Ask(Ask),
     /// A batch of samples.
     Record(Record),
+    /// A question about windows of Tidegate's own series.
+    Aggregate(Aggregation),
     /// A change at run time.
     Change(Change),
 }
@@ -109,6 +112,8 @@ pub enum Reply {
     Answer(Result<Answer, QueryError>),
     /// The verdict on [`Command::Record`].
     Recorded(Result<Recorded, RecordError>),
+    /// What [`Command::Aggregate`] comes to.
+    Aggregated(Result<Vec<Group>, AggregationError>),
     /// How many answers were forgotten, keys dropped or owners replaced by [`Command::Change`].
     Changed(Result<usize, ChangeError>),
 }

@@ -9,7 +9,7 @@ export type Provenance = "hit" | "stale" | "miss" | "partial" | "coalesced" | "s
 /** Label names and values of one series; the metric's name stands under `__name__`. */
 export type Labels = Record<string, string>;
 
-/** A source: with `url` one that speaks the Prometheus HTTP API, with `targets` one that is scraped. */
+/** A source: with `url` one that speaks the Prometheus HTTP API, with `targets` one that is scraped, with `push` one that is told. */
 export interface SourceOptions {
   /**
    * Base URL; `/api/v1/query` is appended to its path. In a page or worker it may be relative to that. A user and
@@ -21,6 +21,8 @@ export interface SourceOptions {
    * fetched, at most 10 at once, and each series gets its target's name as label `target`.
    */
   targets?: Record<string, string>;
+  /** In place of `url` and `targets`: samples are given to it by `record`, and it answers selectors from them. */
+  push?: boolean;
   /**
    * With `targets`: how often each one's samples are added to the series of the source `local`, with the labels `job`
    * (the source's name) and `instance` (the target's), beside `up` and `scrape_duration_seconds`; 0 never does, else
@@ -287,6 +289,71 @@ export interface StringAnswer extends AnswerBase {
 
 export type Answer = VectorAnswer | MatrixAnswer | ScalarAnswer | StringAnswer;
 
+/** One sample to record. */
+export interface SampleInput {
+  /** The metric's name. */
+  name: string;
+  labels?: Labels;
+  value: number;
+  /** Milliseconds since 1970. Default: now. */
+  timestampMs?: number;
+}
+
+/** What a metric is. */
+export interface FamilyInput {
+  name: string;
+  /** Default `unknown`. */
+  type?: "counter" | "gauge" | "histogram" | "summary" | "unknown";
+  /** In the plural: `seconds`, `bytes`. */
+  unit?: string;
+  /** A sentence for people. */
+  help?: string;
+}
+
+/** What became of samples. */
+export interface RecordedSamples {
+  accepted: number;
+  /** Those that were not taken: which, the reason in one word, and in a sentence. */
+  refused: { index: number; reason: string; message: string }[];
+}
+
+/** A question about windows of what was recorded and collected. */
+export interface AggregateOptions {
+  /** One selector or several; none takes all series. */
+  select?: string | string[];
+  /** How long each window is. It is open at its start and closed at its end. */
+  windowMs: number;
+  /** Takes series together that agree in these labels; the metric's name is the label `__name__`. */
+  by?: string[];
+  /** Or in all labels but these. Without either, each series stands by itself. */
+  without?: string[];
+  /**
+   * What is told of each: `count`, `sum`, `avg`, `min`, `max`, `stddev`, `stdvar`, `first`, `last`, `rate`, `increase`,
+   * `delta`, `ema`, `sma`, quantiles such as `p95` and `nearest_p99`.
+   */
+  statistics: string | string[];
+  /** Where the window ends. Default: now. */
+  timeMs?: number;
+  /** In place of `timeMs`: several windows, whose ends lie from here … */
+  startMs?: number;
+  /** … to here … */
+  endMs?: number;
+  /** … so far apart. */
+  stepMs?: number;
+}
+
+/** What is told of one group of series. */
+export interface Group {
+  /** The labels that its series have in common. */
+  labels: Labels;
+  /** Where its windows end; those without a sample are left out. */
+  endsMs: number[];
+  /** By statistic, one for each window; `null` where it needs more samples than there are. */
+  values: Record<string, (number | null)[]>;
+  /** Whether quantiles are estimates, within 1 %, for there were too many samples. */
+  approximate: boolean;
+}
+
 /** Why there is no answer. */
 export class TidegateError extends Error {
   constructor(kind: string, message: string, source?: string, status?: number);
@@ -324,6 +391,14 @@ export class Tidegate {
   query(expr: string, options?: QueryOptions): Promise<Answer>;
   /** Asks again and again, and says each answer or error to the listener. */
   watch(expr: string, options: WatchOptions, listener: (answer: Answer | TidegateError) => void): Watch;
+  /**
+   * Adds samples of a source with `push` to Tidegate's own series, a day of them in a few megabytes; asked for a
+   * selector, the sources `local` and this one answer from there. Each sample is taken or refused by itself. Rejects
+   * with a `TidegateError` when the whole batch is wrong.
+   */
+  record(source: string, samples: SampleInput[], families?: FamilyInput[]): Promise<RecordedSamples>;
+  /** Statistics of what was recorded and collected, over windows. Rejects with a `TidegateError`. */
+  aggregate(options: AggregateOptions): Promise<Group[]>;
   /**
    * Forgets answers, says how many. What is being fetched for them is fetched anew, so that nobody gets data from
    * before.

@@ -5,7 +5,7 @@ import init, { Core, perSecond as rates } from "./tidegate.js";
 const EVERY_MS_DEFAULT = 15_000;
 
 const SOURCE_OPTIONS = [
-  "url", "targets", "collectIntervalMs", "honorLabels", "ttlMs", "ttlMaxMs", "refusalTtlMs", "timeoutMs", "freshBelowMs", "warnPastMs",
+  "url", "targets", "push", "collectIntervalMs", "honorLabels", "ttlMs", "ttlMaxMs", "refusalTtlMs", "timeoutMs", "freshBelowMs", "warnPastMs",
   "unavailablePastMs", "probeIntervalMs", "fetchIntervalMs", "idleAfterMs", "instantStepMs", "align", "retriesMax", "retryBackoffMs",
   "retryBackoffMaxMs", "breakerFailuresMax", "breakerOpenMs", "breakerOpenMaxMs",
 ];
@@ -22,6 +22,9 @@ const CONDITION_OPTIONS = {
   band: ["deviations", "memorySamples", "samplesMin", "distanceMin", "side"],
 };
 const QUERY_OPTIONS = ["source", "sources", "timeMs", "startMs", "endMs", "stepMs", "maxAgeMs", "allowStale", "maxStaleMs", "timeoutMs"];
+const SAMPLE_OPTIONS = ["name", "labels", "value", "timestampMs"];
+const FAMILY_OPTIONS = ["name", "type", "unit", "help"];
+const AGGREGATE_OPTIONS = ["select", "windowMs", "by", "without", "statistics", "timeMs", "startMs", "endMs", "stepMs"];
 const INVALIDATE_OPTIONS = ["key", "prefix", "source", "template", "all"];
 
 export class TidegateError extends Error {
@@ -71,6 +74,28 @@ export class Tidegate {
     this.#watches.add(watch);
     watch.start();
     return { stop: () => watch.stop() };
+  }
+
+  async record(source, samples, families = []) {
+    for (const [options, names, where] of [[samples, SAMPLE_OPTIONS, "sample"], [families, FAMILY_OPTIONS, "family"]]) {
+      if (!Array.isArray(options)) throw new TidegateError("config", `record needs an array of ${where === "sample" ? "samples" : "families"}`);
+      options.forEach((option, nth) => known(option, names, `${where} ${nth}`));
+    }
+    try {
+      return await this.#core.record(String(source), { samples, families });
+    } catch (error) {
+      throw tidegateError(error);
+    }
+  }
+
+  async aggregate(options) {
+    known(options, AGGREGATE_OPTIONS, "aggregate");
+    const { select, statistics, ...rest } = options ?? {};
+    try {
+      return await this.#core.aggregate({ ...rest, select: listed(select), statistics: listed(statistics) });
+    } catch (error) {
+      throw tidegateError(error);
+    }
   }
 
   async invalidate(what) {
@@ -147,6 +172,7 @@ function checked(options) {
     if (typeof source === "string") return [name, { url: source }];
     known(source, SOURCE_OPTIONS, `source ${name}`);
     if (source?.targets !== undefined) return [name, { ...source, targets: targetPairs(name, source.targets) }];
+    if (source?.push === true) return [name, source];
     if (typeof source?.url !== "string") throw new TidegateError("config", `source ${name} needs a url`);
     return [name, source];
   });
@@ -181,6 +207,12 @@ function knownAlerts(alerts) {
     known(alert, ALERT_OPTIONS, where);
     for (const [condition, names] of Object.entries(CONDITION_OPTIONS)) known(alert?.[condition], names, `${where}: ${condition}`);
   }
+}
+
+/** One text or several, as several. */
+function listed(texts) {
+  if (texts === undefined) return [];
+  return Array.isArray(texts) ? texts : [texts];
 }
 
 /** Refuses an option that nobody reads: it is a slip of the pen. */

@@ -13,8 +13,9 @@ use wasm_bindgen_futures::{future_to_promise, spawn_local};
 use crate::clock::GlobalClock;
 use crate::object::Record;
 use crate::options::{self, CreateOptions, InvalidateOptions, QueryOptions};
+use crate::series::{AggregateOptions, BatchOptions};
 use crate::transport::FetchTransport;
-use crate::{answer, failure};
+use crate::{answer, failure, series};
 
 /// A collector and the loop that drives it. Errors are plain objects with `kind` and `message`.
 #[wasm_bindgen]
@@ -64,6 +65,32 @@ impl Core {
         })
     }
 
+    /// Adds samples to the collector's own series; gives what became of them.
+    pub fn record(&self, source: String, batch: JsValue) -> Promise {
+        let handle = self.handle.clone();
+        future_to_promise(async move {
+            let batch: BatchOptions = options::read_whole(batch).map_err(failure::config)?;
+            let record = batch.record(source).map_err(failure::config)?;
+            let recorded = handle.record(record).await;
+            recorded
+                .map(|recorded| series::recorded(&recorded))
+                .map_err(|error| failure::declined(&error))
+        })
+    }
+
+    /// Asks about windows of the collector's own series; gives groups.
+    pub fn aggregate(&self, asked: JsValue) -> Promise {
+        let handle = self.handle.clone();
+        future_to_promise(async move {
+            let asked: AggregateOptions = options::read_whole(asked).map_err(failure::config)?;
+            let (asked, words) = asked.aggregation().map_err(failure::config)?;
+            let groups = handle.aggregate(asked).await;
+            groups
+                .map(|groups| series::groups(&groups, &words))
+                .map_err(|error| failure::declined(&error))
+        })
+    }
+
     /// Forgets answers; gives how many.
     pub fn invalidate(&self, what: JsValue) -> Promise {
         let what = options::read_whole(what).and_then(InvalidateOptions::invalidation);
@@ -95,7 +122,9 @@ impl Core {
             match handle.call(Command::Change(change?)).await {
                 Ok(Reply::Changed(Ok(count))) => Ok(shown(count)),
                 Ok(Reply::Changed(Err(error))) => Err(failure::config(error)),
-                Ok(Reply::Answer(_) | Reply::Http(_) | Reply::Recorded(_)) => {
+                Ok(
+                    Reply::Answer(_) | Reply::Http(_) | Reply::Recorded(_) | Reply::Aggregated(_),
+                ) => {
                     unreachable!("a machine replies to a change with its outcome")
                 }
                 Err(closed) => Err(failure::query(&closed.into())),

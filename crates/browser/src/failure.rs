@@ -1,6 +1,6 @@
 //! Errors as plain objects, which `index.js` makes a `TidegateError` of.
 
-use tidegate_client::ClientError;
+use tidegate_client::{ClientError, Declined};
 use tidegate_core::{FetchError, QueryError};
 use wasm_bindgen::JsValue;
 
@@ -34,6 +34,20 @@ pub(crate) fn query(error: &ClientError) -> JsValue {
             source: None,
             status: None,
         },
+    };
+    object(&error.to_string(), &blame)
+}
+
+/// Why what was wanted of own series was not done.
+pub(crate) fn declined<E: std::fmt::Display>(error: &Declined<E>) -> JsValue {
+    let kind = match error {
+        Declined::Refused(_) => "bad-data",
+        Declined::Closed => "closed",
+    };
+    let blame = Blame {
+        kind,
+        source: None,
+        status: None,
     };
     object(&error.to_string(), &blame)
 }

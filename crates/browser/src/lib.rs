@@ -15,6 +15,7 @@ mod keeping;
 mod object;
 mod options;
 mod rate;
+mod series;
 mod transport;
 
 pub use core::Core;

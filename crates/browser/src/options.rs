@@ -33,6 +33,7 @@ pub(crate) struct SourceOptions {
     url: Option<String>,
     /// Names and addresses, in order.
     targets: Option<Vec<(String, String)>>,
+    push: Option<bool>,
     collect_interval_ms: Option<f64>,
     honor_labels: Option<bool>,
     ttl_ms: Option<f64>,
@@ -181,15 +182,15 @@ impl SourceOptions {
 
     fn checked(&self, name: &str) -> Result<SourceConfig, String> {
         let base = SourceConfig::prometheus(name);
-        let (kind, targets) = match (&self.url, &self.targets) {
-            (Some(_), None) => (SourceKind::Prometheus, Vec::new()),
-            (None, Some(targets)) => {
+        let pushes = self.push.unwrap_or(false);
+        let (kind, targets) = match (&self.url, &self.targets, pushes) {
+            (Some(_), None, false) => (SourceKind::Prometheus, Vec::new()),
+            (None, Some(targets), false) => {
                 let names = targets.iter().map(|(name, _)| name.clone());
                 (SourceKind::Scrape, names.collect())
             }
-            (Some(_), Some(_)) | (None, None) => {
-                return Err("it needs either a url or targets".into());
-            }
+            (None, None, true) => (SourceKind::Push, Vec::new()),
+            _ => return Err("it needs one of a url, targets and push".into()),
         };
         Ok(SourceConfig {
             kind,
@@ -305,7 +306,7 @@ fn seed(seed: f64) -> Result<u64, String> {
     }
 }
 
-fn instant(option: &str, ms: f64) -> Result<UnixMillis, String> {
+pub(crate) fn instant(option: &str, ms: f64) -> Result<UnixMillis, String> {
     if !ms.is_finite() {
         return Err(format!(
             "{option} must be a number of milliseconds, not {ms}"

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use futures_channel::{mpsc, oneshot};
 use futures_util::lock::Mutex;
 use tidegate_api::{Command, CommandId, Reply};
-use tidegate_core::{Answer, Ask, QueryError};
+use tidegate_core::{
+    Aggregation, AggregationError, Answer, Ask, Group, QueryError, Record, RecordError, Recorded,
+};
 
 /// A command on its way to the driver.
 pub(crate) struct Letter<C, R> {
@@ -99,8 +101,39 @@ impl Handle<Command, Reply> {
     pub async fn query(&self, ask: Ask) -> Result<Answer, ClientError> {
         match self.call(Command::Ask(ask)).await? {
             Reply::Answer(answer) => Ok(answer?),
-            Reply::Http(_) | Reply::Recorded(_) | Reply::Changed(_) => {
+            Reply::Http(_) | Reply::Recorded(_) | Reply::Aggregated(_) | Reply::Changed(_) => {
                 unreachable!("a machine replies to an ask with an answer")
+            }
+        }
+    }
+
+    /// Adds a batch of a push source to Tidegate's own series. Each sample is taken or refused by
+    /// itself.
+    ///
+    /// # Errors
+    /// Why the whole batch was refused, or that the driver has ended.
+    pub async fn record(&self, record: Record) -> Result<Recorded, Declined<RecordError>> {
+        match self.call(Command::Record(record)).await? {
+            Reply::Recorded(recorded) => recorded.map_err(Declined::Refused),
+            Reply::Http(_) | Reply::Answer(_) | Reply::Aggregated(_) | Reply::Changed(_) => {
+                unreachable!("a machine replies to a batch with what became of it")
+            }
+        }
+    }
+
+    /// Asks about windows of Tidegate's own series: a group for each combination of labels that
+    /// has samples in one of them, in the order of the labels.
+    ///
+    /// # Errors
+    /// What is wrong with the question, or that the driver has ended.
+    pub async fn aggregate(
+        &self,
+        asked: Aggregation,
+    ) -> Result<Vec<Group>, Declined<AggregationError>> {
+        match self.call(Command::Aggregate(asked)).await? {
+            Reply::Aggregated(groups) => groups.map_err(Declined::Refused),
+            Reply::Http(_) | Reply::Answer(_) | Reply::Recorded(_) | Reply::Changed(_) => {
+                unreachable!("a machine replies to a question about windows with groups")
             }
         }
     }
@@ -165,6 +198,32 @@ impl fmt::Display for Closed {
 }
 
 impl Error for Closed {}
+
+/// Why what was wanted was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Declined<E> {
+    /// The collector says why.
+    Refused(E),
+    /// There is no collector any more.
+    Closed,
+}
+
+impl<E> From<Closed> for Declined<E> {
+    fn from(Closed: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Declined<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Closed => Closed.fmt(f),
+        }
+    }
+}
+
+impl<E: Error> Error for Declined<E> {}
 
 /// Why a client has no answer.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,6 +29,6 @@ pub mod native;
 pub mod recording;
 
 pub use driver::{INBOX_COMMANDS_MAX, STEP_INPUTS_MAX, driver};
-pub use handle::{ClientError, Closed, Handle};
+pub use handle::{ClientError, Closed, Declined, Handle};
 pub use machine::{Machine, MachineError};
 pub use transport::{Clock, Transport};

@@ -119,5 +119,5 @@ pub use scrape_clock::ScrapeClock;
 pub use source::{SourceHealth, SourceStatus, TargetStatus};
 pub use stats::{AGE_BUCKETS_S, Stats};
 pub use template::{BindError, Template, TemplateError};
-pub use tidegate_series::{Family, Sample};
+pub use tidegate_series::{Family, Group, GroupPoint, Grouping, Sample, Statistic};
 pub use time::{Instant, Now, UnixMillis};

@@ -438,7 +438,9 @@ fn reply(reply: Reply, unreadable: impl FnOnce() -> Unreadable) -> wit::Reply {
             let changed = result.map(|count| count as u64);
             wit::Reply::Changed(changed.map_err(|error| error.to_string()))
         }
-        Reply::Answer(_) => unreachable!("the contract has no typed asks, so none is answered"),
+        Reply::Answer(_) | Reply::Aggregated(_) => {
+            unreachable!("the contract has no typed questions, so none is answered")
+        }
     }
 }
 

@@ -120,7 +120,7 @@ fn plain(reply: tidegate_api::Reply) -> Result<Reply, String> {
                 .map(|count| count as u64)
                 .map_err(|error| error.to_string()),
         )),
-        tidegate_api::Reply::Answer(_) => {
+        tidegate_api::Reply::Answer(_) | tidegate_api::Reply::Aggregated(_) => {
             Err("a typed answer, which no script asks for".to_owned())
         }
     }

@@ -113,6 +113,12 @@ impl Builder {
         self
     }
 
+    /// Adds a source that pushes samples, by [`Tidegate::record`].
+    pub fn push(mut self, name: impl Into<String>) -> Self {
+        self.config.sources.push(SourceConfig::push(name));
+        self
+    }
+
     /// Takes everything from this configuration, its seed as well. Its sources come before those
     /// that were added; Prometheus sources among them need an [`address`](Self::address), the
     /// targets of those that are scraped a [`target_address`](Self::target_address).

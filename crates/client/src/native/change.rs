@@ -127,7 +127,7 @@ impl Tidegate {
     async fn change(&self, change: Change) -> Result<usize, UpdateError> {
         match self.handle.call(Command::Change(change)).await? {
             Reply::Changed(changed) => changed.map_err(UpdateError::Refused),
-            Reply::Http(_) | Reply::Answer(_) | Reply::Recorded(_) => {
+            Reply::Http(_) | Reply::Answer(_) | Reply::Recorded(_) | Reply::Aggregated(_) => {
                 unreachable!("a machine replies to a change with what became of it")
             }
         }

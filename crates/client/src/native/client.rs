@@ -8,8 +8,9 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tidegate_api::{Command, Front, HttpRequest, HttpResponse, Reply};
 use tidegate_core::{
-    Answer, Ask, CollectPlan, CollectedMetrics, Config, NamedAnswer, Now, OwnerError, PackRecord,
-    Params, Priority, Query, QueryError, Range, UnixMillis,
+    Aggregation, AggregationError, Answer, Ask, CollectPlan, CollectedMetrics, Config, Group,
+    NamedAnswer, Now, OwnerError, PackRecord, Params, Priority, Query, QueryError, Range, Record,
+    RecordError, Recorded, UnixMillis,
 };
 use tokio::runtime;
 
@@ -21,7 +22,7 @@ use super::records::{Owners, Records};
 use super::terms::Terms;
 use super::watch::{Ended, Watch};
 use crate::recording::{RECORDING_BYTES_MAX, Recorder, Start};
-use crate::{ClientError, Clock, Closed, Handle, driver};
+use crate::{ClientError, Clock, Closed, Declined, Handle, driver};
 
 /// A collector on a tokio runtime: the library that an autoscaler or exporter asks for metrics.
 ///
@@ -248,6 +249,62 @@ impl Tidegate {
         Watch::new(again, every, shared.ended.clone(), shared.runtime.clone())
     }
 
+    /// Adds a batch of a push source to Tidegate's own series: by [`Builder::push`] there is one.
+    /// Each sample is taken or refused by itself.
+    ///
+    /// # Errors
+    /// Why the whole batch was refused, or the client is closed.
+    pub async fn record(&self, record: Record) -> Result<Recorded, Declined<RecordError>> {
+        self.handle.record(record).await
+    }
+
+    /// Asks about windows of Tidegate's own series: a group for each combination of labels that
+    /// has samples in one of them, in the order of the labels.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// use tidegate_client::native::Tidegate;
+    /// use tidegate_core::{Aggregation, Grouping, Record, Sample, Statistic};
+    /// use tidegate_series::Labels;
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let client = Tidegate::builder().push("jobs").build()?;
+    /// let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as i64;
+    /// let labels = Labels::from_pairs([("__name__", "job_seconds"), ("queue", "a")])?;
+    /// let samples = [0.25, 0.5, 0.75].iter().enumerate().map(|(nth, &value)| Sample {
+    ///     labels: labels.clone(),
+    ///     timestamp_ms: now_ms - 3_000 + 1_000 * nth as i64,
+    ///     value,
+    /// });
+    /// let record = Record { source: "jobs".into(), samples: samples.collect(), ..Record::default() };
+    /// assert_eq!(client.record(record).await?.accepted, 3);
+    /// let groups = client
+    ///     .aggregate(Aggregation {
+    ///         selectors: vec!["job_seconds".into()],
+    ///         window: Duration::from_secs(300),
+    ///         time: None,
+    ///         range: None,
+    ///         grouping: Grouping::By(vec!["queue".into()]),
+    ///         statistics: vec![Statistic::Avg, Statistic::Max],
+    ///     })
+    ///     .await?;
+    /// assert_eq!(groups[0].labels.get("queue"), Some("a"));
+    /// assert_eq!(groups[0].points[0].values, [Some(0.5), Some(0.75)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What is wrong with the question, or the client is closed.
+    pub async fn aggregate(
+        &self,
+        asked: Aggregation,
+    ) -> Result<Vec<Group>, Declined<AggregationError>> {
+        self.handle.aggregate(asked).await
+    }
+
     /// Sends a request to Tidegate's HTTP API, as a program does that serves `/metrics` or
     /// `/health` of its collector beside its own.
     ///
@@ -256,7 +313,7 @@ impl Tidegate {
     pub async fn http(&self, request: HttpRequest) -> Result<HttpResponse, Closed> {
         match self.handle.call(Command::Http(request)).await? {
             Reply::Http(response) => Ok(response),
-            Reply::Answer(_) | Reply::Recorded(_) | Reply::Changed(_) => {
+            Reply::Answer(_) | Reply::Recorded(_) | Reply::Aggregated(_) | Reply::Changed(_) => {
                 unreachable!("a machine replies to a request with a response")
             }
         }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::client::Tidegate;
 use super::clock::TokioClock;
-use crate::{Clock, Closed, Handle};
+use crate::{Clock, Closed, Declined, Handle};
 
 /// The shortest interval of a source, as of a target that is scraped.
 pub const COLLECT_EVERY_MIN: Duration = Duration::from_millis(100);
@@ -347,17 +347,14 @@ impl Runner {
             .push(sample(&self.duration, took.as_secs_f64()));
         self.seen = seen;
         let mut refused = 0;
-        let reply = self.handle.call(Command::Record(record)).await?;
-        match reply {
-            Reply::Recorded(Ok(recorded)) => {
+        match self.handle.record(record).await {
+            Ok(recorded) => {
                 refused = recorded.refused.len();
                 let first = recorded.refused.first();
                 error = error.or_else(|| first.map(|(_, refusal)| refusal.to_string()));
             }
-            Reply::Recorded(Err(refusal)) => {
-                error = error.or_else(|| Some(refusal.to_string()));
-            }
-            Reply::Http(_) | Reply::Answer(_) | Reply::Changed(_) => {}
+            Err(Declined::Closed) => return Err(Closed),
+            Err(Declined::Refused(refusal)) => error = error.or_else(|| Some(refusal.to_string())),
         }
         let last = LastScrape {
             at: began.wall,

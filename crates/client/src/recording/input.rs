@@ -3,11 +3,11 @@
 use serde_json::Value;
 use tidegate_api::{Change, Command, CommandId, HttpRequest, Input};
 use tidegate_core::{
-    AlertCondition, AlertRule, AlertWindow, AlertsConfig, Ask, BandConfig, BandSide, BreakerConfig,
-    CacheConfig, Comparison, Config, Family, FetchError, FetchId, FieldConfig, Invalidation,
-    Limits, LocalConfig, MetricConfig, PackConfig, ParamConfig, ParamType, Priority, Query, Range,
-    Record, RecordConfig, Response, RetryBudgetConfig, RetryConfig, Sample, SourceConfig,
-    SourceKind, TemplateConfig, TemplateKind, Thresholds, UnixMillis,
+    Aggregation, AlertCondition, AlertRule, AlertWindow, AlertsConfig, Ask, BandConfig, BandSide,
+    BreakerConfig, CacheConfig, Comparison, Config, Family, FetchError, FetchId, FieldConfig,
+    Grouping, Invalidation, Limits, LocalConfig, MetricConfig, PackConfig, ParamConfig, ParamType,
+    Priority, Query, Range, Record, RecordConfig, Response, RetryBudgetConfig, RetryConfig, Sample,
+    SourceConfig, SourceKind, Statistic, TemplateConfig, TemplateKind, Thresholds, UnixMillis,
 };
 use tidegate_series::{Labels, Metadata, MetricKind};
 
@@ -25,6 +25,8 @@ pub enum CommandView<'a> {
     Ask(&'a Ask),
     /// [`Command::Record`].
     Record(&'a Record),
+    /// [`Command::Aggregate`].
+    Aggregate(&'a Aggregation),
     /// [`Command::Change`].
     Change(&'a Change),
 }
@@ -35,6 +37,7 @@ impl<'a> From<&'a Command> for CommandView<'a> {
             Command::Http(request) => Self::Http(request),
             Command::Ask(ask) => Self::Ask(ask),
             Command::Record(record) => Self::Record(record),
+            Command::Aggregate(asked) => Self::Aggregate(asked),
             Command::Change(change) => Self::Change(change),
         }
     }
@@ -188,6 +191,14 @@ json_struct!(Ask {
     extra,
 });
 json_struct!(Range { start, end, step });
+json_struct!(Aggregation {
+    selectors,
+    window,
+    time,
+    range,
+    grouping,
+    statistics
+});
 json_struct!(Record {
     source,
     families,
@@ -351,6 +362,45 @@ fn is_secret(header: &str) -> bool {
     ];
     let header = header.to_ascii_lowercase();
     SIGNS.iter().any(|sign| header.contains(sign))
+}
+
+impl Json for Grouping {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Series => write_tagged("series", &true, out),
+            Self::By(names) => write_tagged("by", &owned(names), out),
+            Self::Without(names) => write_tagged("without", &owned(names), out),
+        }
+    }
+
+    fn read(value: &Value) -> Result<Self, Unreadable> {
+        let (kind, names) = read_tagged(value)?;
+        let names = || -> Result<Vec<Box<str>>, Unreadable> {
+            let names: Vec<String> = Json::read(names)?;
+            Ok(names.into_iter().map(String::into_boxed_str).collect())
+        };
+        match kind {
+            "series" => Ok(Self::Series),
+            "by" => names().map(Self::By),
+            "without" => names().map(Self::Without),
+            kind => Err(unknown("grouping", kind)),
+        }
+    }
+}
+
+fn owned(names: &[Box<str>]) -> Vec<String> {
+    names.iter().map(|name| String::from(&**name)).collect()
+}
+
+impl Json for Statistic {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_text(&self.to_string(), out);
+    }
+
+    fn read(value: &Value) -> Result<Self, Unreadable> {
+        let word = read_text(value)?;
+        word.parse().map_err(|_| unknown("statistic", word))
+    }
 }
 
 impl Json for HttpRequest {
@@ -579,6 +629,7 @@ pub(super) fn write_input<C>(
                 CommandView::Http(request) => object.member("http", request),
                 CommandView::Ask(ask) => object.member("ask", ask),
                 CommandView::Record(record) => object.member("record", record),
+                CommandView::Aggregate(asked) => object.member("aggregate", asked),
                 CommandView::Change(change) => object.member("change", change),
             };
         }
@@ -620,6 +671,8 @@ pub(super) fn read_input(value: &Value) -> Result<Input<Command>, Unreadable> {
         Command::Ask(read_member(object, "ask")?)
     } else if has("record") {
         Command::Record(read_member(object, "record")?)
+    } else if has("aggregate") {
+        Command::Aggregate(read_member(object, "aggregate")?)
     } else {
         Command::Change(read_member(object, "change")?)
     };

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use tidegate_api::{Command, Front, Output, Reply};
-use tidegate_core::{Answer, Appended, Event, Fetch, Forget, QueryError, Recorded};
+use tidegate_core::{
+    AggregationError, Answer, Appended, Event, Fetch, Forget, Group, QueryError, Recorded,
+};
 use tidegate_series::Metadata;
 
 use super::input::CommandView;
@@ -43,6 +45,8 @@ pub enum ReplyView<'a> {
     Answer(&'a Result<Answer, QueryError>),
     /// What became of a batch, or why it was refused whole.
     Recorded(Result<Verdict, String>),
+    /// What was asked about windows, or why it cannot be told.
+    Aggregated(&'a Result<Vec<Group>, AggregationError>),
     /// How many answers or keys a change was about, or why there was none.
     Changed(Result<u64, String>),
 }
@@ -89,6 +93,7 @@ impl Recordable for Front {
             Reply::Answer(result) => ReplyView::Answer(result),
             Reply::Recorded(Ok(recorded)) => ReplyView::Recorded(Ok(recorded.into())),
             Reply::Recorded(Err(error)) => ReplyView::Recorded(Err(error.to_string())),
+            Reply::Aggregated(groups) => ReplyView::Aggregated(groups),
             Reply::Changed(Ok(count)) => ReplyView::Changed(Ok(*count as u64)),
             Reply::Changed(Err(error)) => ReplyView::Changed(Err(error.to_string())),
         }
@@ -179,6 +184,11 @@ fn reply_text(reply: &ReplyView<'_>) -> String {
             verdict.refused,
             verdict.first_refusal.as_deref().map(one_line)
         ),
+        ReplyView::Aggregated(Ok(groups)) => {
+            let all = format!("{groups:?}");
+            format!("{} groups {}", groups.len(), bytes(all.as_bytes()))
+        }
+        ReplyView::Aggregated(Err(error)) => format!("refused {}", short(&error.to_string())),
         ReplyView::Changed(Ok(count)) => format!("changed {count}"),
         ReplyView::Recorded(Err(error)) | ReplyView::Changed(Err(error)) => {
             format!("refused {}", short(&one_line(error)))

@@ -222,6 +222,14 @@ impl Writer {
                 format!("{} samples from {}", record.samples.len(), record.source),
                 None,
             ),
+            Command::Aggregate(asked) => (
+                format!(
+                    "windows of {} over {}",
+                    seconds(asked.window),
+                    shown(&asked.selectors.join(", "))
+                ),
+                None,
+            ),
             Command::Change(change) => (change_text(change), None),
         };
         self.waiting.insert(id, question);
@@ -349,6 +357,8 @@ impl Writer {
                 recorded.refused.len()
             ),
             Reply::Recorded(Err(error)) => format!("refused: {error}"),
+            Reply::Aggregated(Ok(groups)) => format!("{} groups", groups.len()),
+            Reply::Aggregated(Err(error)) => format!("refused: {error}"),
             Reply::Changed(Ok(count)) => format!("changed ({count})"),
             Reply::Changed(Err(error)) => format!("refused: {error}"),
         };

@@ -261,6 +261,7 @@ impl World {
                         Reply::Http(_) => Kind::Http,
                         Reply::Answer(_) => Kind::Answer,
                         Reply::Recorded(_) => Kind::Recorded,
+                        Reply::Aggregated(_) => unreachable!("nobody asked about windows"),
                         Reply::Changed(_) => Kind::Changed,
                     };
                     assert_eq!(self.waiting.remove(&id), Some(kind), "{id:?}");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate_core::{
-    AlertCondition, AlertRule, AlertWindow, BandConfig, BandSide, Comparison, FetchId, ParamConfig,
-    ParamType, Query, Range, Thresholds,
+    Aggregation, AlertCondition, AlertRule, AlertWindow, BandConfig, BandSide, Comparison, FetchId,
+    Grouping, ParamConfig, ParamType, Query, Range, Thresholds,
 };
 
 use super::super::input::{read_input, write_input};
@@ -204,6 +204,39 @@ fn fetch_end() -> impl Strategy<Value = Result<Response, FetchError>> {
     prop_oneof![ok, error.prop_map(Err)]
 }
 
+fn aggregation() -> impl Strategy<Value = Aggregation> {
+    let names = || prop::collection::vec(any::<String>().prop_map(String::into_boxed_str), 0..3);
+    let grouping = prop_oneof![
+        Just(Grouping::Series),
+        names().prop_map(Grouping::By),
+        names().prop_map(Grouping::Without),
+    ];
+    let words = [
+        "avg",
+        "count",
+        "p50",
+        "p99.9",
+        "nearest_p99",
+        "ema30s",
+        "sma1.5s",
+        "rate",
+        "stddev",
+    ];
+    let statistics = prop::sample::subsequence(words.to_vec(), 0..5);
+    let selectors = prop::collection::vec(any::<String>(), 0..3);
+    let time = prop::option::of(any::<i64>().prop_map(UnixMillis));
+    (selectors, duration(), time, grouping, statistics).prop_map(
+        |(selectors, window, time, grouping, words)| Aggregation {
+            selectors,
+            window,
+            time,
+            range: None,
+            grouping,
+            statistics: words.iter().map(|word| word.parse().unwrap()).collect(),
+        },
+    )
+}
+
 fn input() -> impl Strategy<Value = Input<Command>> {
     // No header of these letters is taken for a secret.
     let headers = prop::collection::vec(("[b-d]{0,4}", any::<String>()), 0..3);
@@ -219,6 +252,7 @@ fn input() -> impl Strategy<Value = Input<Command>> {
         http.prop_map(Command::Http),
         ask().prop_map(Command::Ask),
         record().prop_map(Command::Record),
+        aggregation().prop_map(Command::Aggregate),
         change().prop_map(Command::Change),
     ];
     prop_oneof![
