@@ -217,8 +217,8 @@ fn aggregation() -> impl Strategy<Value = Aggregation> {
         "p50",
         "p99.9",
         "nearest_p99",
-        "ema30s",
-        "sma1.5s",
+        "ema1.5s",
+        "sma",
         "rate",
         "stddev",
     ];
