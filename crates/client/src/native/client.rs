@@ -289,7 +289,7 @@ impl Tidegate {
     ///         statistics: vec![Statistic::Avg, Statistic::Max],
     ///     })
     ///     .await?;
-    /// assert_eq!(groups[0].labels.get("queue"), Some("a"));
+    /// assert_eq!(groups[0].labels.to_string(), r#"{queue="a"}"#);
     /// assert_eq!(groups[0].points[0].values, [Some(0.5), Some(0.75)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;
