@@ -11,8 +11,18 @@ let browser;
 let page;
 let complaints;
 
+const ALERTS = `[alerts]
+interval = "1s"
+[[alert]]
+name = "Uptime"
+selector = "node_load1"
+threshold = { op = ">=", value = 0 }
+labels = { severity = "info" }
+annotations = { summary = "load is <b>{{ $value }}</b>" }
+`;
+
 before(async () => {
-  tidegate = await startTidegate();
+  tidegate = await startTidegate({ config: ALERTS });
   browser = await launch();
   page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
   complaints = await complaintsOf(page);
@@ -49,6 +59,15 @@ async function ask(query) {
   await find("query-input").fill(query);
   await find("query-run").click();
 }
+
+test("an alert that fires is shown, as text and not as markup", async () => {
+  await eventually("an alert", async () => {
+    const text = await textOf("alert");
+    const is = /▲ firing.*Uptime.*load is <b>.*<\/b>.*severity=info.*for /s.test(text);
+    return is ? null : `it says "${text}"`;
+  });
+  assert.equal(await find("alert").locator("b").count(), 0);
+});
 
 test("the tiles show numbers that change", async () => {
   await connectionIs("live");

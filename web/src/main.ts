@@ -1,4 +1,4 @@
-// Puts the page together and drives it: one collector, six panels, one clock.
+// Puts the page together and drives it: one collector, six panels, the alerts, one clock.
 
 import "uplot/dist/uPlot.min.css";
 import "./styles/tokens.css";
@@ -8,6 +8,7 @@ import "./styles/panels.css";
 import "./styles/query.css";
 
 import { TidegateError } from "tidegate";
+import { Alerts } from "./alerts.js";
 import { liveCollector, QueryCollectors } from "./collector.js";
 import { Connection } from "./connection.js";
 import { el } from "./dom.js";
@@ -42,6 +43,7 @@ const SOURCES_EVERY_MS = 15_000;
 const panels = [cpu, memory, load, network, disk, filesystem].map((subject) => new Panel(subject));
 const connection = new Connection();
 const identity = new Identity();
+const alerts = new Alerts(location.origin);
 const queries = new QueryBox(new QueryCollectors());
 let feeds: Feed[] = [];
 let windowS = 900;
@@ -59,12 +61,14 @@ function mount(): void {
     el(
       "main",
       {},
+      alerts.node,
       el("div", { class: "tiles" }, ...panels.map((panel) => panel.tile.node)),
       el("div", { class: "cards" }, ...panels.map((panel) => panel.card).filter((card) => card !== null)),
       queries.node,
     ),
     footer(),
   );
+  alerts.start();
   shortcut("/", () => queries.focus());
   document.addEventListener("visibilitychange", restart);
 }
@@ -177,6 +181,7 @@ function tick(): void {
   const now = Date.now();
   for (const panel of panels) panel.tick(now);
   identity.tick(now);
+  alerts.tick(now);
   tickTip();
   const busy = feeds[0]?.table.latest("busy") ?? null;
   const known = panels[0]?.tile.node.dataset["freshness"] !== "unavailable";

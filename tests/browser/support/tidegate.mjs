@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,12 +24,15 @@ export async function freePort() {
   return port;
 }
 
-/** Starts `tidegate serve` and waits until it answers. */
-export async function startTidegate({ port, args = [] } = {}) {
+/** Starts `tidegate serve`, with this configuration if any, and waits until it answers. */
+export async function startTidegate({ port, config, args = [] } = {}) {
   const onPort = port ?? (await freePort());
   const folder = mkdtempSync(join(tmpdir(), "tidegate-test-"));
   const log = [];
-  const child = spawn(program(), ["serve", "--listen", `127.0.0.1:${onPort}`, ...args], {
+  const file = join(folder, "tidegate.toml");
+  if (config !== undefined) writeFileSync(file, config);
+  const configured = config === undefined ? [] : ["--config", file];
+  const child = spawn(program(), ["serve", "--listen", `127.0.0.1:${onPort}`, ...configured, ...args], {
     cwd: folder,
     env: { ...process.env, NO_COLOR: "1" },
     stdio: ["ignore", "pipe", "pipe"],
