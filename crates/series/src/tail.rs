@@ -173,10 +173,7 @@ impl Tail {
             *self = Self::default();
             return;
         }
-        match &mut self.times_ms {
-            Some(times_ms) => drop(times_ms.0.drain(..count)),
-            None => self.first_ms = self.regular_ms(count),
-        }
+        self.drop_times(count);
         let older = self.older_len();
         match &mut self.older {
             Some(older) if count < older.len() => older.drop_oldest(count),
@@ -187,6 +184,13 @@ impl Tail {
         }
     }
 
+    fn drop_times(&mut self, count: usize) {
+        match &mut self.times_ms {
+            Some(times_ms) => drop(times_ms.0.drain(..count)),
+            None => self.first_ms = self.regular_ms(count),
+        }
+    }
+
     /// Encodes the `count` oldest points, of more than [`KEPT_POINTS`] beside them, and drops them: gives back their
     /// bytes and what they add up to. None of the others is narrow, and if their times are regular they take no memory.
     pub(crate) fn seal(&mut self, count: usize) -> (Box<[u8]>, Summary) {
@@ -194,15 +198,14 @@ impl Tail {
         if more > 0 {
             self.narrow(more);
         }
-        let Some(older) = &self.older else {
+        let Some(older) = self.older.take() else {
             unreachable!("a chunk has points")
         };
+        self.drop_times(count);
+        self.forget_times();
         let mut values = Vec::new();
         let summary = Summary::of(older.values(0..count, &mut values));
-        let bytes = older.encoded();
-        self.drop_oldest(count);
-        self.forget_times();
-        (bytes, summary)
+        (older.encoded(), summary)
     }
 
     /// Forgets irregular times that are regular.

@@ -33,12 +33,97 @@ struct Plan {
     bits: usize,
 }
 
-/// Appends the block, of 1 to [`BLOCK`] numbers, and says of which order it is; `numbers` is used up as scratch.
-pub(super) fn encode(numbers: &mut [i64], out: &mut Vec<u8>) -> u8 {
+/// Integers that are encoded: any of 64 bits; or of 32, of which a processor does twice as many at once, where neither
+/// steps nor steps of steps nor these less their base overflow.
+pub(super) trait Number: Copy + Default + Ord {
+    /// The lowest bits.
+    fn cut(number: i64) -> Self;
+    fn wide(self) -> i64;
+    /// Its own bits, and zeros before them.
+    fn bits(self) -> u64;
+    fn minus(self, other: Self) -> Self;
+    fn or(self, other: Self) -> Self;
+    fn over(self, divisor: i64) -> Self;
+    fn down(self, shift: u32) -> Self;
+    fn double(self) -> f64;
+}
+
+impl Number for i64 {
+    fn cut(number: i64) -> Self {
+        number
+    }
+
+    fn wide(self) -> i64 {
+        self
+    }
+
+    fn bits(self) -> u64 {
+        self as u64
+    }
+
+    fn minus(self, other: Self) -> Self {
+        self.wrapping_sub(other)
+    }
+
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+
+    fn over(self, divisor: i64) -> Self {
+        self / divisor
+    }
+
+    fn down(self, shift: u32) -> Self {
+        self >> shift
+    }
+
+    fn double(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Number for i32 {
+    fn cut(number: i64) -> Self {
+        number as Self
+    }
+
+    fn wide(self) -> i64 {
+        i64::from(self)
+    }
+
+    fn bits(self) -> u64 {
+        u64::from(self as u32)
+    }
+
+    fn minus(self, other: Self) -> Self {
+        self.wrapping_sub(other)
+    }
+
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+
+    fn over(self, divisor: i64) -> Self {
+        (i64::from(self) / divisor) as Self
+    }
+
+    fn down(self, shift: u32) -> Self {
+        self >> shift
+    }
+
+    fn double(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+/// Appends the block of 1 to [`BLOCK`] numbers, `origin` added to each, and says of which order it is; `numbers` is used
+/// up as scratch.
+pub(super) fn encode<N: Number>(numbers: &mut [N], origin: i64, out: &mut Vec<u8>) -> u8 {
     let first = numbers[0];
     let factor = take_out(numbers, first);
-    let slope = numbers.get(1).copied().unwrap_or(0);
-    let mut steps = [0; BLOCK];
+    let first = origin.wrapping_add(first.wide());
+    let slope = numbers.get(1).map_or(0, |slope| slope.wide());
+    let mut steps = [N::default(); BLOCK];
     let steps = &mut steps[..numbers.len()];
     let plan = plan(numbers, steps);
     write_signed(first, out);
@@ -47,47 +132,48 @@ pub(super) fn encode(numbers: &mut [i64], out: &mut Vec<u8>) -> u8 {
     if plan.order == 2 {
         write_signed(slope, out);
     }
+    let base = N::cut(plan.base);
     for step in steps.iter_mut() {
-        *step = step.wrapping_sub(plan.base);
+        *step = step.minus(base);
     }
     for fill in steps.iter_mut().take(plan.order) {
-        *fill = 0;
+        *fill = N::default();
     }
     write_steps(steps, plan.width, out);
     plan.order as u8
 }
 
 /// Leaves `(x − first) / factor` of each `x`, with the largest factor that all have in common.
-fn take_out(numbers: &mut [i64], first: i64) -> u64 {
-    let mut seen = 0;
+fn take_out<N: Number>(numbers: &mut [N], first: N) -> u64 {
+    let mut seen = N::default();
     for number in numbers.iter_mut() {
-        *number = number.wrapping_sub(first);
-        seen |= *number;
+        *number = number.minus(first);
+        seen = seen.or(*number);
     }
-    if seen == 0 {
+    if seen == N::default() {
         return 1;
     }
-    let shift = seen.trailing_zeros();
+    let shift = seen.wide().trailing_zeros();
     if shift > 0 {
         for number in numbers.iter_mut() {
-            *number >>= shift;
+            *number = number.down(shift);
         }
     }
     let odd = odd_factor(numbers);
     if odd > 1 {
         for number in numbers.iter_mut() {
-            *number /= odd;
+            *number = number.over(odd);
         }
     }
     (odd as u64) << shift
 }
 
 /// The largest factor common to all but the powers of two, or 1. Most blocks have none, which a few numbers tell.
-fn odd_factor(numbers: &[i64]) -> i64 {
+fn odd_factor<N: Number>(numbers: &[N]) -> i64 {
     let mut factor = 0;
     let sampled = numbers.iter().step_by(numbers.len().div_ceil(SAMPLES));
     for &number in sampled.chain(numbers) {
-        let number = number.unsigned_abs();
+        let number = number.wide().unsigned_abs();
         if factor == 0 || number % factor != 0 {
             factor = gcd(factor, number);
         }
@@ -107,7 +193,7 @@ const fn gcd(mut a: u64, mut b: u64) -> u64 {
 
 /// Chooses the order by a few numbers, and by all of them where those do not decide. Leaves the chosen steps in
 /// `steps`, of which the first `order` mean nothing.
-fn plan(numbers: &[i64], steps: &mut [i64]) -> Plan {
+fn plan<N: Number>(numbers: &[N], steps: &mut [N]) -> Plan {
     let sampled = sampled(numbers);
     let best = sampled.iter().map(|order| order.bits).min().unwrap_or(0);
     // A quarter of a bit a number is what the samples may well be wrong by. Steps of a higher order are taken only
@@ -133,7 +219,7 @@ fn plan(numbers: &[i64], steps: &mut [i64]) -> Plan {
 }
 
 /// The steps of this order; the first `order` are none and mean nothing.
-fn steps_of(numbers: &[i64], order: usize, steps: &mut [i64]) {
+fn steps_of<N: Number>(numbers: &[N], order: usize, steps: &mut [N]) {
     let Some(steps) = steps.get_mut(order..) else {
         return;
     };
@@ -141,13 +227,13 @@ fn steps_of(numbers: &[i64], order: usize, steps: &mut [i64]) {
         0 => steps.copy_from_slice(numbers),
         1 => {
             for ((step, &a), &b) in steps.iter_mut().zip(numbers).zip(&numbers[1..]) {
-                *step = b.wrapping_sub(a);
+                *step = b.minus(a);
             }
         }
         _ => {
             let before = numbers.iter().zip(&numbers[1..]);
             for ((step, (&a, &b)), &c) in steps.iter_mut().zip(before).zip(&numbers[2..]) {
-                *step = c.wrapping_sub(b).wrapping_sub(b.wrapping_sub(a));
+                *step = c.minus(b).minus(b.minus(a));
             }
         }
     }
@@ -163,13 +249,13 @@ struct Sampled {
 }
 
 /// A few steps of each order; all zero where there are too few numbers.
-fn sampled(numbers: &[i64]) -> [Sampled; ORDERS] {
+fn sampled<N: Number>(numbers: &[N]) -> [Sampled; ORDERS] {
     let mut sampled = [[0_i64; SAMPLES]; ORDERS];
     if let Some(last) = numbers.len().checked_sub(ORDERS) {
         let [own, steps, bends] = &mut sampled;
         for (nth, own) in own.iter_mut().enumerate() {
             let at = nth * last / (SAMPLES - 1);
-            let [a, b, c] = [numbers[at], numbers[at + 1], numbers[at + 2]];
+            let [a, b, c] = [numbers[at], numbers[at + 1], numbers[at + 2]].map(N::wide);
             *own = c;
             steps[nth] = c.wrapping_sub(b);
             bends[nth] = steps[nth].wrapping_sub(b.wrapping_sub(a));
@@ -196,8 +282,8 @@ const SLOTS: usize = 128;
 /// Where a number of this zigzag form's length is counted: at its exponent as a double, which is quicker than counting
 /// zeros where a processor has no instruction for that. A quarter more tells 0 and −1 apart. A number past 2⁵³ may be
 /// rounded up, and is then told a bit longer than it is.
-const fn slot(number: i64) -> usize {
-    ((number as f64 + 0.25).to_bits() >> 52) as usize % SLOTS
+fn slot<N: Number>(number: N) -> usize {
+    ((number.double() + 0.25).to_bits() >> 52) as usize % SLOTS
 }
 
 /// The slot of the numbers whose zigzag form has this many bits.
@@ -207,27 +293,26 @@ const fn slot_of(length: usize) -> usize {
 
 /// A base and a width for these steps, by some of them: upwards from the least one, or around the median. Whatever of
 /// the others does not fit is patched.
-fn fit(steps: &[i64], sampled: &Sampled) -> Plan {
+fn fit<N: Number>(steps: &[N], sampled: &Sampled) -> Plan {
     let some = || some_of(steps).flatten().copied();
-    let mut seen = 0;
-    let (mut least, mut most) = (i64::MAX, i64::MIN);
+    let Some(&any) = steps.first() else {
+        return Plan::default();
+    };
+    let (mut seen, mut ends) = (0, (any, any));
     for step in some() {
-        least = least.min(step);
-        most = most.max(step);
+        ends = (ends.0.min(step), ends.1.max(step));
         seen += 1;
     }
-    if seen == 0 {
-        return Plan::default();
-    }
+    let (least, most) = (ends.0.wide(), ends.1.wide());
     let median = sampled.median;
     let upwards = |&step: &i64| bits_of(step.wrapping_sub(least) as u64) as usize;
     let spread = most.wrapping_sub(least);
     let is_up = spread >= 0 && sampled.steps.iter().map(upwards).sum::<usize>() <= sampled.bits;
     let plan = if is_up {
         // As nothing of it is negative, its zigzag form is a bit longer than it is.
-        narrowest(&lengths(some(), least), seen, 1)
+        narrowest(&lengths(some(), ends.0), seen, 1)
     } else {
-        narrowest(&lengths(some(), median), seen, 0)
+        narrowest(&lengths(some(), N::cut(median)), seen, 0)
     };
     let below = if is_up && plan.patches == 0 {
         // What there is room for is left on both sides.
@@ -247,16 +332,16 @@ fn fit(steps: &[i64], sampled: &Sampled) -> Plan {
 }
 
 /// Some of these steps, in runs: all of a few, a quarter of many.
-fn some_of(steps: &[i64]) -> impl Iterator<Item = &[i64]> {
+fn some_of<N: Number>(steps: &[N]) -> impl Iterator<Item = &[N]> {
     let apart = if steps.len() > 4 * SAMPLES { 4 } else { 1 };
     steps.chunks(RUN).step_by(apart)
 }
 
 /// The lengths of these steps less their base.
-fn lengths(steps: impl Iterator<Item = i64>, base: i64) -> Lengths {
+fn lengths<N: Number>(steps: impl Iterator<Item = N>, base: N) -> Lengths {
     let mut lengths = [[0; SLOTS]; 2];
     for (nth, step) in steps.enumerate() {
-        lengths[nth % 2][slot(step.wrapping_sub(base))] += 1;
+        lengths[nth % 2][slot(step.minus(base))] += 1;
     }
     lengths
 }
@@ -291,18 +376,18 @@ fn narrowest(lengths: &Lengths, count: usize, spare: usize) -> Plan {
 }
 
 /// Appends steps less their base.
-fn write_steps(steps: &[i64], width: u32, out: &mut Vec<u8>) {
+fn write_steps<N: Number>(steps: &[N], width: u32, out: &mut Vec<u8>) {
     let (mut places, mut count) = ([0_u16; BLOCK], 0);
     if width < u64::BITS {
         for (nth, run) in steps.chunks(RUN).enumerate() {
-            let seen = run.iter().fold(0, |seen, step| seen | step);
-            if seen as u64 >> width == 0 {
+            let seen = run.iter().fold(N::default(), |seen, &step| seen.or(step));
+            if seen.wide() as u64 >> width == 0 {
                 continue;
             }
             for (at, &step) in run.iter().enumerate() {
                 // Without a branch, as none would be foreseen.
                 places[count] = (nth * RUN + at) as u16;
-                count += usize::from(step as u64 >> width != 0);
+                count += usize::from(step.wide() as u64 >> width != 0);
             }
         }
     }
@@ -315,7 +400,7 @@ fn write_steps(steps: &[i64], width: u32, out: &mut Vec<u8>) {
 }
 
 /// Appends what the steps at these places have beyond the width, which is below 64: at that nothing is left to patch.
-fn write_patches(steps: &[i64], width: u32, places: &[u16], out: &mut Vec<u8>) {
+fn write_patches<N: Number>(steps: &[N], width: u32, places: &[u16], out: &mut Vec<u8>) {
     let mut next = 0;
     let distances = places.iter().map(move |&place| {
         let distance = u64::from(place - next);
@@ -326,7 +411,7 @@ fn write_patches(steps: &[i64], width: u32, places: &[u16], out: &mut Vec<u8>) {
     write_list(distances, out);
     let excesses = places
         .iter()
-        .map(|&place| zigzag(steps[usize::from(place)] >> width));
+        .map(|&place| zigzag(steps[usize::from(place)].wide() >> width));
     write_list(excesses, out);
 }
 
@@ -415,7 +500,7 @@ mod tests {
 
     fn comes_back(numbers: &[i64]) -> usize {
         let mut bytes = Vec::new();
-        let order = encode(&mut numbers.to_vec(), &mut bytes);
+        let order = encode(&mut numbers.to_vec(), 0, &mut bytes);
         let mut back = alloc::vec![7; numbers.len()];
         let mut reader = Reader::new(&bytes);
         decode(&mut reader, order, &mut back).unwrap();
@@ -461,6 +546,27 @@ mod tests {
         ) {
             let shifted = |&(number, own): &(i64, u32)| number >> if rare && own > 2 { common } else { own };
             comes_back(&numbers.iter().map(shifted).collect::<Vec<_>>());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_of_four_bytes_are_encoded_as_those_of_eight_are(
+            numbers in prop::collection::vec((-(1_i32 << 27)..1 << 27, 0_u32..28, any::<bool>()), 1..=BLOCK),
+            (ends, rare) in (any::<bool>(), any::<bool>()),
+            origin in any::<i64>(),
+        ) {
+            let narrow = |&(number, own, sign): &(i32, u32, bool)| match (ends, sign) {
+                (true, true) => (1 << 27) - 1,
+                (true, false) => -(1 << 27),
+                _ => number >> if rare && own > 1 { 24 } else { own },
+            };
+            let mut narrow: Vec<_> = numbers.iter().map(narrow).collect();
+            let mut wide: Vec<_> = narrow.iter().map(|&number| origin.wrapping_add(i64::from(number))).collect();
+            let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+            let order = encode(&mut narrow, origin, &mut bytes);
+            prop_assert_eq!(order, encode(&mut wide, 0, &mut expected));
+            prop_assert_eq!(bytes, expected);
         }
     }
 }

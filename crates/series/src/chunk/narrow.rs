@@ -42,8 +42,9 @@ impl Narrow {
         value[0]
     }
 
-    /// The bytes of these values, a block of them at most, as [`encode_values`](super::encode_values) writes them.
-    pub(crate) fn encode(self, integers: &[i32]) -> Box<[u8]> {
+    /// The bytes of these values, a block of them at most, as [`encode_values`](super::encode_values) writes them;
+    /// `integers` is used up as scratch.
+    pub(crate) fn encode(self, integers: &mut [i32]) -> Box<[u8]> {
         values::encode_decimals(integers, self.base, self.places)
     }
 }

@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 
+use super::ints::Number;
 use super::reader::Reader;
 use crate::error::ChunkError;
 
@@ -27,7 +28,7 @@ pub(super) const fn mask(width: u32) -> u64 {
 }
 
 /// Appends the lowest `width` bits, 0 to 64, of each number.
-pub(super) fn pack(numbers: &[i64], width: u32, out: &mut Vec<u8>) {
+pub(super) fn pack<N: Number>(numbers: &[N], width: u32, out: &mut Vec<u8>) {
     out.reserve(packed_bytes(numbers.len(), width));
     if width == 0 {
         return;
@@ -37,21 +38,21 @@ pub(super) fn pack(numbers: &[i64], width: u32, out: &mut Vec<u8>) {
     } else {
         let mask = mask(width);
         pack_lane(
-            numbers.iter().map(|&number| number as u64 & mask),
+            numbers.iter().map(|&number| number.bits() & mask),
             width,
             out,
         );
     }
 }
 
-fn pack_block(numbers: &[i64], width: u32, out: &mut Vec<u8>) {
+fn pack_block<N: Number>(numbers: &[N], width: u32, out: &mut Vec<u8>) {
     let mask = mask(width);
     let (rows, _) = numbers.as_chunks::<LANES>();
     let mut words = [0_u64; LANES];
     let mut shift = 0;
     for row in rows {
         for lane in 0..LANES {
-            words[lane] |= (row[lane] as u64 & mask) << shift;
+            words[lane] |= (row[lane].bits() & mask) << shift;
         }
         shift += width;
         if shift >= u64::BITS {
@@ -60,7 +61,7 @@ fn pack_block(numbers: &[i64], width: u32, out: &mut Vec<u8>) {
             for lane in 0..LANES {
                 bytes[lane] = words[lane].to_le_bytes();
                 // Twice, as a shift by all 64 bits is none.
-                words[lane] = (row[lane] as u64 & mask) >> 1 >> (width - shift - 1);
+                words[lane] = (row[lane].bits() & mask) >> 1 >> (width - shift - 1);
             }
             out.extend_from_slice(bytes.as_flattened());
         }

@@ -33,15 +33,13 @@ impl Summary {
     /// The summary of these values, in this order.
     #[must_use]
     pub fn of(values: &[f64]) -> Self {
-        // All of them are looked at, several together: there hardly ever is one.
-        if values
-            .iter()
-            .fold(false, |any, &value| any | is_stale(value))
-        {
+        let summary = Self::of_live(values);
+        // A stale marker is a NaN, so that the sum is.
+        if summary.sum.is_nan() && values.iter().any(|&value| is_stale(value)) {
             let live = values.iter().copied().filter(|&value| !is_stale(value));
             return Self::of_live(&live.collect::<Vec<_>>());
         }
-        Self::of_live(values)
+        summary
     }
 
     fn of_live(values: &[f64]) -> Self {
@@ -60,74 +58,91 @@ impl Summary {
 
 /// Sum, least and greatest, by the rules of [`Summary`].
 pub(crate) fn totals(values: &[f64]) -> (f64, f64, f64) {
-    let mut lanes = [Lane::new(); LANES];
+    let mut lanes = Lanes::<LANES>::new();
     let (rows, rest) = values.as_chunks::<LANES>();
     for row in rows {
-        for (lane, &value) in lanes.iter_mut().zip(row) {
-            lane.add(value);
-        }
+        lanes.add(row);
     }
-    for (lane, &value) in lanes.iter_mut().zip(rest) {
-        lane.add(value);
-    }
-    let mut all = Lane::new();
+    let (min, max) = lanes.extremes(rest);
+    let mut all = Lanes::<1>::new();
     let mut lost = 0.0;
-    for lane in lanes {
-        all.add_to_sum(lane.sum);
-        lost += lane.lost;
-        all.min = if lane.min < all.min {
-            lane.min
-        } else {
-            all.min
+    for nth in 0..LANES {
+        let mut lane = Lanes::<1> {
+            sum: [lanes.sum[nth]],
+            lost: [lanes.lost[nth]],
+            ..Lanes::new()
         };
-        all.max = if lane.max > all.max {
-            lane.max
-        } else {
-            all.max
-        };
+        if let Some(&value) = rest.get(nth) {
+            lane.add(&[value]);
+        }
+        all.add(&lane.sum);
+        lost += lane.lost[0];
     }
     // An infinity leaves no error to make good.
-    let exact = all.sum + (all.lost + lost);
-    let sum = if all.sum.is_finite() { exact } else { all.sum };
-    if all.min > all.max {
+    let [sum] = all.sum;
+    let sum = if sum.is_finite() {
+        sum + (all.lost[0] + lost)
+    } else {
+        sum
+    };
+    if min > max {
         // Nothing but NaNs, or nothing.
         return (sum, f64::NAN, f64::NAN);
     }
-    (sum, all.min, all.max)
+    (sum, min, max)
 }
 
+/// Totals of several columns side by side, each kind together, so that the compiler does several at once.
 #[derive(Debug, Clone, Copy)]
-struct Lane {
-    sum: f64,
-    /// What rounding has left out of the sum.
-    lost: f64,
-    min: f64,
-    max: f64,
+struct Lanes<const N: usize> {
+    sum: [f64; N],
+    /// What rounding has left out of the sums.
+    lost: [f64; N],
+    min: [f64; N],
+    max: [f64; N],
 }
 
-impl Lane {
+impl<const N: usize> Lanes<N> {
     const fn new() -> Self {
         Self {
-            sum: 0.0,
-            lost: 0.0,
-            min: f64::INFINITY,
-            max: f64::NEG_INFINITY,
+            sum: [0.0; N],
+            lost: [0.0; N],
+            min: [f64::INFINITY; N],
+            max: [f64::NEG_INFINITY; N],
         }
     }
 
-    fn add(&mut self, value: f64) {
-        self.add_to_sum(value);
-        self.min = if value < self.min { value } else { self.min };
-        self.max = if value > self.max { value } else { self.max };
+    /// Knuth's exact addition, sum and error without a branch; and the extremes.
+    fn add(&mut self, values: &[f64; N]) {
+        for (nth, &value) in values.iter().enumerate() {
+            let sum = self.sum[nth] + value;
+            let part = sum - self.sum[nth];
+            self.lost[nth] += (self.sum[nth] - (sum - part)) + (value - part);
+            self.sum[nth] = sum;
+            self.min[nth] = less(value, self.min[nth]);
+            self.max[nth] = more(value, self.max[nth]);
+        }
     }
 
-    /// Knuth's exact addition: sum and error, without a branch.
-    fn add_to_sum(&mut self, value: f64) {
-        let sum = self.sum + value;
-        let part = sum - self.sum;
-        self.lost += (self.sum - (sum - part)) + (value - part);
-        self.sum = sum;
+    /// The least and the greatest of all columns and of these values.
+    fn extremes(&self, rest: &[f64]) -> (f64, f64) {
+        let mins = self.min.iter().chain(rest).copied();
+        let maxs = self.max.iter().chain(rest).copied();
+        (
+            mins.fold(f64::INFINITY, |min, value| less(value, min)),
+            maxs.fold(f64::NEG_INFINITY, |max, value| more(value, max)),
+        )
     }
+}
+
+/// The lesser, the second for a NaN: one instruction.
+const fn less(value: f64, min: f64) -> f64 {
+    if value < min { value } else { min }
+}
+
+/// The greater, the second for a NaN.
+const fn more(value: f64, max: f64) -> f64 {
+    if value > max { value } else { max }
 }
 
 fn fallen(values: &[f64]) -> f64 {

@@ -27,7 +27,7 @@ pub fn encode_times(times_ms: &[i64]) -> Box<[u8]> {
         scratch.copy_from_slice(block);
         let head = out.len();
         out.push(0);
-        out[head] = ints::encode(scratch, &mut out);
+        out[head] = ints::encode(scratch, 0, &mut out);
     }
     out.into_boxed_slice()
 }
@@ -118,30 +118,27 @@ const POOL_MAX: usize = 64;
 /// It keeps the last 64 columns alive, whoever else still has them.
 #[derive(Debug, Clone, Default)]
 pub struct TimesPool {
-    /// Oldest first.
-    sealed: Vec<Arc<Times>>,
+    /// Oldest first, each with its step if it came from a tail that knew it.
+    sealed: Vec<(Arc<Times>, Option<u64>)>,
     /// The newest of them decoded, as most often the next ones are the same.
     newest_ms: Vec<i64>,
-    /// The first of these, the step and their number, if they came from a tail that knew them so.
-    newest_regular: Option<(i64, u64, usize)>,
 }
 
 impl TimesPool {
     /// The times of the `count` oldest points of a tail, which has more; and whether they are new, not shared.
     pub(crate) fn share_oldest(&mut self, tail: &Tail, count: usize) -> (Arc<Times>, bool) {
-        let regular = tail
-            .regular()
-            .map(|(first_ms, step_ms)| (first_ms, step_ms, count));
-        if let Some(newest) = self.sealed.last()
-            && regular.is_some()
-            && regular == self.newest_regular
-        {
-            return (newest.clone(), false);
+        let Some((first_ms, step_ms)) = tail.regular() else {
+            return self.share(&tail.oldest_times(count));
+        };
+        let same = |(held, step): &&(Arc<Times>, Option<u64>)| {
+            *step == Some(step_ms) && held.first_ms == first_ms && held.count == count
+        };
+        if let Some((times, _)) = self.sealed.iter().rev().find(same) {
+            return (times.clone(), false);
         }
         let (times, is_new) = self.share(&tail.oldest_times(count));
-        // Those that are shared need not be the newest.
-        if is_new {
-            self.newest_regular = regular;
+        if let Some((_, step)) = self.sealed.last_mut().filter(|_| is_new) {
+            *step = Some(step_ms);
         }
         (times, is_new)
     }
@@ -149,15 +146,14 @@ impl TimesPool {
     /// These times, which rise strictly and are at least one; and whether they are new, not shared.
     pub(crate) fn share(&mut self, times_ms: &[i64]) -> (Arc<Times>, bool) {
         let newest = self.sealed.last().filter(|_| self.newest_ms == times_ms);
-        if let Some(times) = newest.or_else(|| self.find(times_ms)) {
+        if let Some((times, _)) = newest.or_else(|| self.find(times_ms)) {
             return (times.clone(), false);
         }
         let times = Arc::new(Times::new(times_ms));
         if self.sealed.len() == POOL_MAX {
             self.sealed.remove(0);
         }
-        self.sealed.push(times.clone());
-        self.newest_regular = None;
+        self.sealed.push((times.clone(), None));
         self.newest_ms.clear();
         self.newest_ms.extend_from_slice(times_ms);
         (times, true)
@@ -165,17 +161,17 @@ impl TimesPool {
 
     /// What its list takes. The times themselves are told of a chunk that has them.
     pub(crate) fn byte_size(&self) -> usize {
-        8 * (self.sealed.capacity() + self.newest_ms.capacity())
+        24 * self.sealed.capacity() + 8 * self.newest_ms.capacity()
     }
 
-    fn find(&self, times_ms: &[i64]) -> Option<&Arc<Times>> {
+    fn find(&self, times_ms: &[i64]) -> Option<&(Arc<Times>, Option<u64>)> {
         let (first, last) = (times_ms.first(), times_ms.last());
-        let like = |held: &&Arc<Times>| {
+        let like = |(held, _): &&(Arc<Times>, Option<u64>)| {
             let ends = (Some(&held.first_ms), Some(&held.last_ms), held.count);
             ends == (first, last, times_ms.len())
         };
         let mut decoded = Vec::new();
-        self.sealed.iter().rev().filter(like).find(|held| {
+        self.sealed.iter().rev().filter(like).find(|(held, _)| {
             decoded.clear();
             held.decode_into(&mut decoded);
             decoded == times_ms

@@ -40,18 +40,13 @@ pub fn encode_values(values: &[f64]) -> Box<[u8]> {
     out.into_boxed_slice()
 }
 
-/// The bytes of `(base + i) / 10^places` for each integer, at most a block of them.
-pub(super) fn encode_decimals(integers: &[i32], base: i64, places: u8) -> Box<[u8]> {
+/// The bytes of `(base + i) / 10^places` for each integer, at most a block of them; `integers` is used up as scratch.
+pub(super) fn encode_decimals(integers: &mut [i32], base: i64, places: u8) -> Box<[u8]> {
     let mut out = Vec::with_capacity(integers.len() * 2 + 16);
     write_varint(integers.len() as u64, &mut out);
-    let mut wide = [0; BLOCK];
-    let wide = &mut wide[..integers.len()];
-    for (wide, &integer) in wide.iter_mut().zip(integers) {
-        *wide = base.wrapping_add(i64::from(integer));
-    }
     let head = out.len();
     out.push(0);
-    let order = ints::encode(wide, &mut out);
+    let order = ints::encode(integers, base, &mut out);
     out[head] = places | order << ORDER_SHIFT;
     out.into_boxed_slice()
 }
@@ -99,7 +94,7 @@ fn encode_block(values: &[f64], out: &mut Vec<u8>) {
     });
     let head = out.len();
     out.push(0);
-    let order = ints::encode(integers, out);
+    let order = ints::encode(integers, 0, out);
     out[head] = kind | order << ORDER_SHIFT;
     if outlier_count > 0 {
         out[head] |= OUTLIERS;
