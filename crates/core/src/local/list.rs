@@ -9,7 +9,8 @@ use tidegate_wire::json::Writer;
 use tidegate_wire::number::parse_timestamp_ms;
 use tidegate_wire::{ColumnsBuilder, Data, QueryResponse};
 
-use super::{CUT_SHORT, Local, LocalAnswer, bad, begin, limit};
+use super::asking::{CUT_SHORT, bad, begin, limit};
+use super::{Local, LocalAnswer};
 use crate::promql::{Selector, parse_selector};
 use crate::question::label_of;
 use crate::{QueryError, UnixMillis};
