@@ -103,9 +103,6 @@ const SORTED_MAX: usize = 96;
 /// How often the values of a bucket are parted again before they are sorted.
 const ROUNDS_MAX: u32 = 4;
 
-/// How many values are turned into buckets at once.
-const ROW: usize = 256;
-
 /// Added to a double below it, this leaves its whole part in the lowest bits.
 const WHOLE: f64 = 4_503_599_627_370_496.0;
 
@@ -130,20 +127,16 @@ impl Selection {
         }
         self.found.sort_unstable_by_key(|found| found.0);
         self.found.dedup_by_key(|found| found.0);
-        // All of them are looked at, several together: there hardly ever is one.
-        let nans = if values.iter().fold(false, |any, value| any | value.is_nan()) {
-            values.iter().filter(|value| value.is_nan()).count() as u64
-        } else {
-            0
-        };
-        let first = self.found.partition_point(|found| found.0 < nans);
-        let wanted = &mut self.found[first..];
-        if nans == 0 {
-            fill(values, wanted, 0, ROUNDS_MAX);
-        } else {
-            let numbers = values.iter().copied().filter(|value| !value.is_nan());
-            fill(&numbers.collect::<Vec<_>>(), wanted, nans, ROUNDS_MAX);
+        let Extremes { min, max, any_nan } = Extremes::of(values);
+        if !any_nan {
+            return fill(values, (min, max), &mut self.found, 0, ROUNDS_MAX);
         }
+        let numbers = values.iter().copied().filter(|value| !value.is_nan());
+        let numbers: Vec<_> = numbers.collect();
+        let nans = values.len() - numbers.len();
+        let first = self.found.partition_point(|found| found.0 < nans as u64);
+        let wanted = &mut self.found[first..];
+        fill(&numbers, (min, max), wanted, nans as u64, ROUNDS_MAX);
     }
 
     /// The value of a rank that was asked for.
@@ -154,11 +147,16 @@ impl Selection {
 }
 
 /// Fills in the values of ranks that rise, of which `below` stands for the least of these values. None is NaN.
-fn fill(values: &[f64], wanted: &mut [(u64, f64)], below: u64, rounds: u32) {
+fn fill(
+    values: &[f64],
+    (min, max): (f64, f64),
+    wanted: &mut [(u64, f64)],
+    below: u64,
+    rounds: u32,
+) {
     if wanted.is_empty() {
         return;
     }
-    let (min, max) = extremes(values);
     if min == max {
         wanted.iter_mut().for_each(|found| found.1 = min);
         return;
@@ -174,10 +172,12 @@ fn fill(values: &[f64], wanted: &mut [(u64, f64)], below: u64, rounds: u32) {
         return;
     }
     let parts = Parts { min, scale };
-    let counts = parts.count(values);
-    for share in parts.gather(values, &counts, wanted, below) {
+    let (buckets, counts) = parts.count(values);
+    for share in gather(values, &buckets, &counts, wanted, below) {
+        let Extremes { min, max, .. } = Extremes::of(&share.values);
         fill(
             &share.values,
+            (min, max),
             &mut wanted[share.wanted],
             share.below,
             rounds - 1,
@@ -192,20 +192,12 @@ struct Parts {
     scale: f64,
 }
 
-/// Whether one of the targets is among the buckets.
-fn holds_any(buckets: &[u32; LANES], targets: &[u32]) -> bool {
-    let mut hits = [0; LANES];
-    for target in targets {
-        for (hit, bucket) in hits.iter_mut().zip(buckets) {
-            *hit |= u32::from(bucket == target);
-        }
-    }
-    hits != [0; LANES]
-}
+/// How many values are in each bucket, in several tables.
+type BucketCounts = [[u32; BUCKETS]; TABLES];
 
 /// The values of a bucket that is looked into.
 struct Share {
-    bucket: u32,
+    bucket: u16,
     /// Which of the ranks are there.
     wanted: Range<usize>,
     /// The rank of the least.
@@ -215,117 +207,116 @@ struct Share {
 
 impl Parts {
     /// Rounding keeps the order, so a bucket's values are greater than those of the buckets before.
-    fn bucket(self, value: f64) -> u32 {
-        ((value - self.min) * self.scale + WHOLE).to_bits() as u32 % BUCKETS as u32
+    fn bucket(self, value: f64) -> u16 {
+        ((value - self.min) * self.scale + WHOLE).to_bits() as u16 % BUCKETS as u16
     }
 
-    /// Each row of values with its buckets.
-    fn rows(self, values: &[f64], mut each: impl FnMut(&[f64], &[u32])) {
-        let mut buckets = [0; ROW];
-        for row in values.chunks(ROW) {
-            for (bucket, &value) in buckets.iter_mut().zip(row) {
-                *bucket = self.bucket(value);
-            }
-            each(row, &buckets[..row.len()]);
-        }
-    }
-
-    fn count(self, values: &[f64]) -> [[u32; BUCKETS]; TABLES] {
+    /// The bucket of each value, and how many each bucket has.
+    fn count(self, values: &[f64]) -> (Vec<u16>, BucketCounts) {
+        let buckets: Vec<_> = values.iter().map(|&value| self.bucket(value)).collect();
         let mut counts = [[0; BUCKETS]; TABLES];
         let [one, other] = &mut counts;
-        self.rows(values, |_, buckets| {
-            let (pairs, odd) = buckets.as_chunks::<TABLES>();
-            for [first, second] in pairs {
-                one[*first as usize % BUCKETS] += 1;
-                other[*second as usize % BUCKETS] += 1;
-            }
-            for first in odd {
-                one[*first as usize % BUCKETS] += 1;
-            }
-        });
-        counts
-    }
-
-    /// The buckets of these ranks, with their values.
-    fn gather(
-        self,
-        values: &[f64],
-        counts: &[[u32; BUCKETS]; TABLES],
-        wanted: &[(u64, f64)],
-        mut below: u64,
-    ) -> Vec<Share> {
-        let mut shares: Vec<Share> = Vec::new();
-        // The place of each bucket among the shares, counted from 1; 0 for none.
-        let mut marks = [0_u8; BUCKETS];
-        let mut first = 0;
-        for (bucket, mark) in marks.iter_mut().enumerate() {
-            let count: u32 = counts.iter().map(|counts| counts[bucket]).sum();
-            let end = below + u64::from(count);
-            if wanted[first].0 < end {
-                let here = wanted[first..].partition_point(|found| found.0 < end);
-                shares.push(Share {
-                    bucket: bucket as u32,
-                    wanted: first..first + here,
-                    below,
-                    values: Vec::with_capacity(count as usize),
-                });
-                *mark = shares.len() as u8;
-                first += here;
-                if first == wanted.len() {
-                    break;
-                }
-            }
-            below = end;
+        let (pairs, odd) = buckets.as_chunks::<TABLES>();
+        for [first, second] in pairs {
+            one[usize::from(*first) % BUCKETS] += 1;
+            other[usize::from(*second) % BUCKETS] += 1;
         }
-        let targets: Vec<_> = shares.iter().map(|share| share.bucket).collect();
-        let mut keep = |bucket: u32, value: f64| {
-            let mark = marks[bucket as usize % BUCKETS];
-            if mark > 0 {
-                shares[usize::from(mark) - 1].values.push(value);
-            }
-        };
-        self.rows(values, |row, buckets| {
-            let (eights, rest) = buckets.as_chunks::<LANES>();
-            let (values, last) = row.as_chunks::<LANES>();
-            for (buckets, values) in eights.iter().zip(values) {
-                // Most hold none of those looked for, which many comparisons at once tell sooner.
-                if holds_any(buckets, &targets) {
-                    buckets
-                        .iter()
-                        .zip(values)
-                        .for_each(|(&bucket, &value)| keep(bucket, value));
-                }
-            }
-            rest.iter()
-                .zip(last)
-                .for_each(|(&bucket, &value)| keep(bucket, value));
-        });
-        shares
+        for first in odd {
+            one[usize::from(*first) % BUCKETS] += 1;
+        }
+        (buckets, counts)
     }
 }
 
-/// How many values are compared at once.
+/// The buckets of these ranks, with their values.
+fn gather(
+    values: &[f64],
+    buckets: &[u16],
+    counts: &BucketCounts,
+    wanted: &[(u64, f64)],
+    below: u64,
+) -> Vec<Share> {
+    let mut shares = shares(counts, wanted, below);
+    // The place of each bucket among the shares, counted from 1; 0 for none.
+    let mut marks = [0_u16; BUCKETS];
+    let mut count = 0;
+    for (nth, share) in shares.iter().enumerate() {
+        marks[usize::from(share.bucket) % BUCKETS] = nth as u16 + 1;
+        count += share.values.capacity();
+    }
+    // Which values those are, told without a branch, as none would be foreseen: a place is written over until it is
+    // one of them, at last the place past all.
+    let mut places = alloc::vec![0; count + 1];
+    let mut next = 0;
+    for (nth, &bucket) in buckets.iter().enumerate() {
+        places[next] = nth;
+        next += usize::from(marks[usize::from(bucket) % BUCKETS] > 0);
+    }
+    for &nth in &places[..next] {
+        let mark = marks[usize::from(buckets[nth]) % BUCKETS];
+        shares[usize::from(mark) - 1].values.push(values[nth]);
+    }
+    shares
+}
+
+/// The buckets of these ranks, with room for their values.
+fn shares(counts: &BucketCounts, wanted: &[(u64, f64)], mut below: u64) -> Vec<Share> {
+    let mut shares: Vec<Share> = Vec::new();
+    let mut first = 0;
+    for bucket in 0..BUCKETS {
+        let count: u32 = counts.iter().map(|counts| counts[bucket]).sum();
+        let end = below + u64::from(count);
+        if wanted[first].0 < end {
+            let here = wanted[first..].partition_point(|found| found.0 < end);
+            shares.push(Share {
+                bucket: bucket as u16,
+                wanted: first..first + here,
+                below,
+                values: Vec::with_capacity(count as usize),
+            });
+            first += here;
+            if first == wanted.len() {
+                break;
+            }
+        }
+        below = end;
+    }
+    shares
+}
+
+/// In how many columns extremes are looked for at once.
 const LANES: usize = 8;
 
-/// The least and the greatest of values without a NaN, at least one.
-fn extremes(values: &[f64]) -> (f64, f64) {
-    let less = |a: f64, b: f64| if a < b { a } else { b };
-    let more = |a: f64, b: f64| if a > b { a } else { b };
-    let (rows, rest) = values.as_chunks::<LANES>();
-    let (mut mins, mut maxs) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
-    for row in rows {
-        for ((min, max), &value) in mins.iter_mut().zip(&mut maxs).zip(row) {
-            *min = less(value, *min);
-            *max = more(value, *max);
+/// The least and the greatest of the values that are numbers, infinities for none.
+#[derive(Debug, Clone, Copy)]
+struct Extremes {
+    min: f64,
+    max: f64,
+    any_nan: bool,
+}
+
+impl Extremes {
+    fn of(values: &[f64]) -> Self {
+        let less = |a: f64, b: f64| if a < b { a } else { b };
+        let more = |a: f64, b: f64| if a > b { a } else { b };
+        let (rows, rest) = values.as_chunks::<LANES>();
+        let (mut mins, mut maxs) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+        let mut nans = [0; LANES];
+        for row in rows {
+            for (nth, &value) in row.iter().enumerate() {
+                mins[nth] = less(value, mins[nth]);
+                maxs[nth] = more(value, maxs[nth]);
+                nans[nth] |= u64::from(value.is_nan());
+            }
+        }
+        let mins = mins.iter().chain(rest).copied();
+        let maxs = maxs.iter().chain(rest).copied();
+        Self {
+            min: mins.fold(f64::INFINITY, |min, value| less(value, min)),
+            max: maxs.fold(f64::NEG_INFINITY, |max, value| more(value, max)),
+            any_nan: nans != [0; LANES] || rest.iter().any(|value| value.is_nan()),
         }
     }
-    let min = mins.iter().chain(rest).copied().fold(f64::INFINITY, less);
-    let max = maxs
-        .iter()
-        .chain(rest)
-        .copied()
-        .fold(f64::NEG_INFINITY, more);
-    (min, max)
 }
 
 #[cfg(test)]
@@ -419,6 +410,16 @@ mod tests {
         for far in [1e300, -1e300, 1e9] {
             values.push(far);
             check(&values, [0.0, 0.5, 0.95, 1.0]);
+        }
+    }
+
+    #[test]
+    fn many_quantiles_at_once_are_each_as_defined() {
+        let values: Vec<_> = (0..9_000).map(|i| f64::from(i * 7 % 9_001)).collect();
+        let wanted: [f64; 700] = core::array::from_fn(|nth| nth as f64 / 699.0);
+        let found = quantiles(&values, wanted, QuantileMethod::Linear);
+        for (q, found) in wanted.into_iter().zip(found) {
+            assert_eq!(found, naive(&values, q, QuantileMethod::Linear));
         }
     }
 
