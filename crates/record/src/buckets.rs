@@ -36,8 +36,9 @@ pub const OTHER_BOUNDS: [f64; 16] = [
     1_000.0,
 ];
 
-/// Into how many cells numbers are divided at most: 128 bounds a tenth apart take some 900.
-const CELLS_MAX: usize = 1_024;
+/// Into how many cells numbers are divided: enough for four bounds to a power of two, or for some
+/// sixty one unit apart, in 2 KiB for each metric.
+const CELLS: usize = 256;
 
 /// Ascending upper bounds. A bucket has what is at most its bound and above the one before; one more
 /// has what is above all.
@@ -53,7 +54,7 @@ pub struct Bounds {
 ///
 /// A positive float's bits ascend with it, and their upper part is its logarithm, roughly. One look
 /// at the cell of a value and one comparison tell its bucket: there is no branch that a processor
-/// could guess wrong, and few steps one after the other, for which whatever is recorded next waits.
+/// could guess wrong, and few steps.
 #[derive(Clone)]
 struct Cells {
     /// How many bits are below the upper ones.
@@ -61,11 +62,11 @@ struct Cells {
     /// Those bits.
     lower: u64,
     /// The upper bits of the first cell, which stands for all numbers below the bounds, as the last
-    /// one stands for all above.
-    first: i64,
+    /// ones stand for all above.
+    first: u64,
     /// The number of bounds below the cell in the last byte, and above that the lower bits of the bound
     /// that is in the cell, or more than numbers have.
-    cells: Arc<[u64]>,
+    cells: Arc<[u64; CELLS]>,
 }
 
 /// So many bits of a cell are a number of bounds.
@@ -87,15 +88,17 @@ impl Cells {
             let same = |pair: &[f64]| upper(pair[0], *shift) == upper(pair[1], *shift);
             !bounds.windows(2).any(same)
         };
-        // Beyond that, a single power of two has as many cells as there may be.
-        let mut shifts = (FRACTION_BITS - CELLS_MAX.ilog2()..=FRACTION_BITS).rev();
+        // Beyond that, a single power of two has as many cells as there are.
+        let mut shifts = (FRACTION_BITS - CELLS.ilog2()..=FRACTION_BITS).rev();
         let shift = shifts.find(apart)?;
-        let (first, last) = (upper(lowest, shift) - 1, upper(highest, shift) + 1);
-        if last - first >= CELLS_MAX as i64 {
+        // Where the lowest bound is among the least numbers of all, nothing is below its cell.
+        let first = upper(lowest, shift).saturating_sub(1);
+        if upper(highest, shift) + 1 - first >= CELLS as u64 {
             return None;
         }
         let lower = !(u64::MAX << shift);
-        let cell = |own| {
+        let cell = |place: usize| {
+            let own = first + place as u64;
             let below = bounds.partition_point(|bound| upper(*bound, shift) < own);
             let bound = bounds
                 .get(below)
@@ -107,24 +110,24 @@ impl Cells {
             shift,
             lower,
             first,
-            cells: (first..=last).map(cell).collect(),
+            cells: Arc::new(std::array::from_fn(cell)),
         })
     }
 
-    /// How many bounds are below `value`, which is not NaN.
+    /// How many bounds are below `value`, which is not negative; all of them if it is NaN.
     #[inline]
     fn below(&self, value: f64) -> usize {
-        let place = (upper(value, self.shift) - self.first).max(0) as usize;
-        let cell = self.cells[place.min(self.cells.len() - 1)];
+        let place = upper(value, self.shift).saturating_sub(self.first);
+        let cell = self.cells[place.min(CELLS as u64 - 1) as usize];
         let above_own = value.to_bits() & self.lower > cell >> COUNT_BITS;
         usize::from(cell as u8) + usize::from(above_own)
     }
 }
 
-/// The upper bits of a number: they ascend with it, and a negative one's are negative.
+/// The upper bits of a number, which ascend with it unless it is negative.
 #[inline]
-const fn upper(value: f64, shift: u32) -> i64 {
-    value.to_bits() as i64 >> shift
+const fn upper(value: f64, shift: u32) -> u64 {
+    value.to_bits() >> shift
 }
 
 impl Bounds {
@@ -175,18 +178,23 @@ impl Bounds {
     /// The bucket of a value: the index of the first bound that is not below it, or [`len`](Self::len).
     /// NaN is above all.
     ///
-    /// It takes one comparison where the bounds are positive and neither very close to each other nor very far
-    /// apart, as those in use are; else as many as halving takes.
+    /// It takes one comparison where the value and the bounds are positive and these neither very close to each
+    /// other nor very far apart, as those in use are; else as many as halving takes.
     #[inline]
     #[must_use]
     pub fn bucket(&self, value: f64) -> usize {
+        match &self.cells {
+            Some(cells) if value.is_sign_positive() => cells.below(value),
+            _ => self.bucket_by_halving(value),
+        }
+    }
+
+    #[inline(never)]
+    fn bucket_by_halving(&self, value: f64) -> usize {
         if value.is_nan() {
             return self.bounds.len();
         }
-        match &self.cells {
-            Some(cells) => cells.below(value),
-            None => self.bounds.partition_point(|bound| *bound < value),
-        }
+        self.bounds.partition_point(|bound| *bound < value)
     }
 
     /// What a metric of this unit has if nobody says otherwise.
@@ -263,12 +271,13 @@ mod tests {
             (SECONDS_BOUNDS.into(), true),
             (BYTES_BOUNDS.into(), true),
             (OTHER_BOUNDS.into(), true),
-            (linear(128, 1.0), true),
-            (linear(128, 0.1), true),
+            (linear(60, 1.0), true),
+            (linear(128, 1.0), false),
             (linear(20, 5.0), true),
             (growing(128, 1.5), true),
             (growing(40, 1.1), true),
-            (vec![1.0, 128.0, 129.0], true),
+            (vec![1.0, 16.0, 17.0], true),
+            (vec![5e-324, 1e-300], true),
             // Two that differ in the last bit, more powers of two than there are cells, and not positive.
             (vec![1.0, end], false),
             (vec![1.0, 256.0, 257.0], false),

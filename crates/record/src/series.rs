@@ -87,10 +87,11 @@ impl<C> Series<C> {
     /// and nothing while it is off.
     #[inline]
     pub(crate) fn gated(&self, plain: impl FnOnce(&C), careful: impl FnOnce(&Self)) {
-        match self.gate.mode.load(Relaxed) {
-            PLAIN => plain(&self.cell),
-            OFF => {}
-            _ => careful(self),
+        let mode = self.gate.mode.load(Relaxed);
+        if mode == PLAIN {
+            plain(&self.cell);
+        } else if mode != OFF {
+            careful(self);
         }
     }
 
