@@ -91,6 +91,7 @@ impl Context {
     }
 
     /// Adds to a counter.
+    #[inline]
     pub fn increment(&self, name: &str, by: u64) {
         if self.shared.is_on() {
             self.counter(name).increment(by);
@@ -98,6 +99,7 @@ impl Context {
     }
 
     /// Sets a gauge.
+    #[inline]
     pub fn set(&self, name: &str, value: f64) {
         if self.shared.is_on() {
             self.gauge(name).set(value);
@@ -105,6 +107,7 @@ impl Context {
     }
 
     /// Records an observation in a histogram.
+    #[inline]
     pub fn observe(&self, name: &str, value: f64) {
         if self.shared.is_on() {
             self.histogram(name).observe(value);
@@ -118,10 +121,14 @@ impl Context {
 
     /// Records a value that is neither summed nor counted: each is an event and a sample of its own where
     /// it is pushed to, and the last one is exposed, of unknown type.
+    #[inline]
     pub fn custom(&self, name: &str, value: f64) {
         if self.shared.is_on() {
-            let custom = Gauge(self.shared.series(name, &self.tags, EventKind::Custom));
-            custom.set(value);
+            self.custom_of(name).set(value);
         }
+    }
+
+    fn custom_of(&self, name: &str) -> Gauge {
+        Gauge(self.shared.series(name, &self.tags, EventKind::Custom))
     }
 }
