@@ -11,6 +11,7 @@ mod front;
 mod generated;
 mod hits;
 mod http;
+mod idle;
 mod machine;
 mod ranges;
 mod recording;
@@ -59,6 +60,7 @@ fn run() -> Result<bool> {
         "series" => {
             series::measure(&mut table)?;
             recording::measure(&mut table)?;
+            idle::measure(&mut table)?;
         }
         "decode" => decode::measure(&mut table, arguments.next().as_deref())?,
         "range" => {
