@@ -10,6 +10,7 @@
 //! Sketches of different values merge into the sketch of all of them, in any order and however often.
 
 mod codec;
+mod column;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ pub const SKETCH_ERROR_MAX: f64 = 1.0 / 128.0;
 const VALUES_AT_ONCE_MAX: usize = 1 << 20;
 
 /// What a [`Sketch`] takes beside its pages on a 64-bit machine; told so on every target.
-const SKETCH_BYTES: usize = 128;
+const SKETCH_BYTES: usize = 136;
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Sketch>() == SKETCH_BYTES);
 
@@ -43,7 +44,7 @@ const _: () = assert!(size_of::<Sketch>() == SKETCH_BYTES);
 /// Infinities are values, the least and the greatest; a NaN counts, makes the sum NaN and is less than all others for
 /// quantiles, as in PromQL. Stale markers are left out.
 ///
-/// Memory is taken by the octaves that have values, 512 bytes for each, up to 64 of them
+/// Memory is taken by the octaves that have values, 256 bytes for each (512 past 2³² values), up to 64 of them
 /// ([`SKETCH_BUCKETS_MAX`] buckets): that is nineteen decades of one sign. With more, the octave closest to 0 is
 /// counted with its neighbour, so that small values are told too large and those past the median stay as good; whether
 /// that has happened is told by [`is_coarse`](Self::is_coarse).
@@ -108,6 +109,7 @@ impl Sketch {
             return;
         };
         self.count = count;
+        self.pages.widen_for(count);
         self.sum.add(sum);
         // NaN is there only if there is nothing else.
         self.min = lesser(self.min, min);
@@ -162,6 +164,7 @@ impl Sketch {
             return;
         };
         self.count = count;
+        self.pages.widen_for(count);
         self.pages.merge(&other.pages);
         self.nans += other.nans;
         self.downs += other.downs;

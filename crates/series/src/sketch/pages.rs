@@ -6,9 +6,11 @@
 //!
 //! The invariant: pages rise, there are at most [`PAGES_MAX`], none is closer to zero than the floor of its sign, and
 //! none is that of zeros, infinities or NaNs. Whoever adds counts sees to it that their sum fits
-//! 64 bits.
+//! 64 bits, and [widens](Pages::widen_for) the counts before it goes past 32.
 
 use alloc::vec::Vec;
+
+use super::column::Column;
 
 /// Into how many buckets an octave is parted.
 pub(super) const BUCKETS: usize = 64;
@@ -64,14 +66,6 @@ const fn page_of(exponent: u16, negative: bool) -> u16 {
         ZERO - 1 - exponent
     } else {
         ZERO + exponent
-    }
-}
-
-/// Adds the counts of one page.
-fn add<T: Copy + Into<u64>>(own: &mut Counts<u64>, counts: &Counts<T>) {
-    for (own, &count) in own.iter_mut().zip(counts) {
-        // It cannot wrap: the sum of all counts does not.
-        *own = own.wrapping_add(count.into());
     }
 }
 
@@ -134,7 +128,7 @@ impl Tables {
 #[derive(Clone, Default)]
 pub(super) struct Pages {
     pages: Vec<u16>,
-    counts: Vec<Counts<u64>>,
+    counts: Column,
     /// The least exponents that have a page, of positive and of negative numbers.
     floors: [u16; 2],
 }
@@ -154,9 +148,9 @@ impl Pages {
             && pages.is_sorted_by(|a, b| a < b)
             && pages.iter().all(own)
             && floors.iter().all(|&floor| floor < exponent(UP));
-        valid.then_some(Self {
+        valid.then(|| Self {
             pages,
-            counts,
+            counts: Column::new(counts),
             floors,
         })
     }
@@ -170,13 +164,23 @@ impl Pages {
     }
 
     /// Pages and their counts, in the order of the numbers they count.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u16, &Counts<u64>)> {
-        self.pages.iter().copied().zip(&self.counts)
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u16, Counts<u64>)> {
+        let places = 0..self.pages.len();
+        places.map(|place| (self.pages[place], self.counts.at(place)))
+    }
+
+    /// Makes room for as many values as this, all that are to be counted.
+    pub(super) fn widen_for(&mut self, count: u64) {
+        if count > u64::from(u32::MAX) {
+            self.counts.widen();
+        }
     }
 
     /// How many numbers are counted.
     pub(super) fn total(&self) -> u64 {
-        self.counts.iter().flatten().sum()
+        self.iter()
+            .map(|(_, counts)| counts.iter().sum::<u64>())
+            .sum()
     }
 
     /// The number of a rank, where so many zeros stand between the negative pages and the positive ones; `None` past
@@ -186,7 +190,7 @@ impl Pages {
         let zero = self.pages.partition_point(|&page| page < ZERO);
         for split in [zero, self.pages.len()] {
             for (page, counts) in self.iter().take(split).skip(from) {
-                for (bucket, &count) in counts.iter().enumerate() {
+                for (bucket, count) in counts.into_iter().enumerate() {
                     if rank < count {
                         return Some(middle(page, bucket));
                     }
@@ -205,19 +209,24 @@ impl Pages {
     }
 
     pub(super) const fn byte_size(&self) -> usize {
-        self.pages.capacity() * size_of::<u16>() + self.counts.capacity() * size_of::<Counts<u64>>()
+        self.pages.capacity() * size_of::<u16>() + self.counts.byte_size()
     }
 
     /// Adds counts of a page, which is none of zeros, infinities or NaNs.
-    pub(super) fn add<T: Copy + Into<u64>>(&mut self, page: u16, counts: &Counts<T>) {
+    pub(super) fn add(&mut self, page: u16, counts: &Counts<u32>) {
         let negative = page < ZERO;
-        let floor = self.floors[usize::from(negative)];
-        if exponent(page) < floor {
-            let count = counts.iter().map(|&count| count.into()).sum();
+        if self.is_below(page) {
+            let count = counts.iter().map(|&count| u64::from(count)).sum();
             return self.add_at_floor(negative, count);
         }
-        add(self.page(page), counts);
+        let place = self.place(page);
+        self.counts.add(place, counts);
         self.keep_within();
+    }
+
+    /// Whether a page is closer to zero than the floor of its sign.
+    const fn is_below(&self, page: u16) -> bool {
+        exponent(page) < self.floors[(page < ZERO) as usize]
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
@@ -226,35 +235,40 @@ impl Pages {
         }
         let mut from = 0;
         for (at, &page) in other.pages.iter().enumerate() {
-            let counts = &other.counts[at];
             while self.pages.get(from).is_some_and(|&own| own < page) {
                 from += 1;
             }
             if self.pages.get(from) == Some(&page) {
-                add(&mut self.counts[from], counts);
+                self.counts.add_of(from, &other.counts, at);
+            } else if self.is_below(page) {
+                let count = other.counts.at(at).iter().sum();
+                self.add_at_floor(page < ZERO, count);
             } else {
-                self.add(page, counts);
+                let place = self.place(page);
+                self.counts.add_of(place, &other.counts, at);
+                self.keep_within();
             }
         }
     }
 
-    fn page(&mut self, page: u16) -> &mut Counts<u64> {
-        let at = match self.pages.binary_search(&page) {
+    /// The place of this page, of which it makes one if there is none.
+    fn place(&mut self, page: u16) -> usize {
+        match self.pages.binary_search(&page) {
             Ok(at) => at,
             Err(at) => {
                 self.pages.insert(at, page);
-                self.counts.insert(at, [0; BUCKETS]);
+                self.counts.insert(at);
                 at
             }
-        };
-        &mut self.counts[at]
+        }
     }
 
     /// Counts in the bucket closest to zero.
     fn add_at_floor(&mut self, negative: bool, count: u64) {
         let floor = self.floors[usize::from(negative)];
         let bucket = if negative { BUCKETS - 1 } else { 0 };
-        self.page(page_of(floor, negative))[bucket] += count;
+        let place = self.place(page_of(floor, negative));
+        self.counts.count(place, bucket, count);
         self.keep_within();
     }
 
@@ -308,7 +322,7 @@ impl Pages {
             return;
         }
         self.pages.drain(below.clone());
-        let count = self.counts.drain(below).flatten().sum();
+        let count = self.counts.remove(below);
         self.add_at_floor(negative, count);
     }
 }
