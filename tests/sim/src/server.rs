@@ -143,8 +143,19 @@ pub fn failed(fault: Fault, truth: &Truth<'_>, r: &mut Random) -> Option<Deliver
             (Ok(response), Meaning::Failed { transient: false })
         }
         Fault::Partial => {
+            let of_range = |(range, edition)| {
+                let is_partial = true;
+                (
+                    range,
+                    Edition {
+                        is_partial,
+                        ..edition
+                    },
+                )
+            };
             return Some(good(&Truth {
                 partial: true,
+                range: truth.range.map(of_range),
                 ..truth.clone()
             }));
         }

@@ -51,6 +51,8 @@ pub struct Edition {
     pub evaluated: Instant,
     /// The same by its wall clock, in milliseconds since 1970.
     pub wall_ms: i64,
+    /// Whether the first series is missing, and a warning says that something may be.
+    pub is_partial: bool,
 }
 
 impl Edition {
@@ -70,7 +72,7 @@ impl Edition {
             -((self.evaluated.as_nanos() / 1_000) as f64)
         };
         let minute = at_ms.div_euclid(60_000);
-        let is_there = [true, minute % 7 != 0, is_settled];
+        let is_there = [!self.is_partial, minute % 7 != 0, is_settled];
         is_there.map(|is_there| is_there.then_some(value.to_bits()))
     }
 

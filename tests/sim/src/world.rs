@@ -298,6 +298,7 @@ impl World {
             number: server.edition,
             evaluated: self.mono,
             wall_ms: wall,
+            is_partial: false,
         };
         let truth = Truth {
             server: &fetch.source,

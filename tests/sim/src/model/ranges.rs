@@ -320,6 +320,7 @@ impl Model {
             }
         }
         let oldest = self.oldest(answer, asker);
+        let is_warned = !answer.payload.response.warnings.is_empty();
         for at_ms in asker.piece.instants() {
             let point = points.remove(&at_ms).unwrap_or_default();
             let mut about = self.ranges.said.iter().filter(|said| {
@@ -338,6 +339,13 @@ impl Model {
             owed!(
                 about.clone().next().is_some(),
                 "each point is as it was said",
+                "{} at {at_ms}: {point:?} of {:?}",
+                answer.key,
+                asker
+            );
+            owed!(
+                is_warned || about.clone().any(|said| said.is_whole),
+                "what may be partial is not kept",
                 "{} at {at_ms}: {point:?} of {:?}",
                 answer.key,
                 asker

@@ -210,8 +210,8 @@ impl Model {
                 }
                 BreakerState::Closed | BreakerState::HalfOpen => most,
             };
-            // Every call may put the next one off again.
-            let most = most.max(upstream.timeout_max() + 2 * self.lateness);
+            // Every call may put the next one off again, and what took long is long left alone.
+            let most = most.max(upstream.timeout_max() + 5 * self.lateness);
             let soon =
                 tracked.next_in.is_some_and(|next| next <= most) || explained.flight.is_some();
             owed!(soon, "what is read is kept warm", "{key}: {explained:?}");
