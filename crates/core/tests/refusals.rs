@@ -75,9 +75,11 @@ fn an_alert_rule_that_is_wrong_is_named_and_changes_nothing() {
         assert!(error.to_string().contains(told), "{error}");
     }
     assert_eq!(alerts.rules.len(), 1);
-    let mut config = Config::default();
-    config.alerts = alerts;
-    config.alerts.interval = core::time::Duration::ZERO;
+    alerts.interval = core::time::Duration::ZERO;
+    let config = Config {
+        alerts,
+        ..Config::default()
+    };
     assert_eq!(config.alerts.check().unwrap_err().rule(), None);
     assert_eq!(
         refused(&config),
