@@ -50,7 +50,7 @@ pub struct Ring {
     /// How many points of the oldest chunk, or of the tail if there is none, are dropped, beside those past the limit:
     /// fewer than it has.
     dropped: u16,
-    /// How many points that come on time can be added before there is anything else to do.
+    /// While the newest points of the tail are fewer, one that comes on time is added with nothing else to do.
     on_time: u16,
     /// How many points are sealed next.
     seal_next: u16,
@@ -137,8 +137,7 @@ impl Ring {
         value: f64,
         pool: &mut TimesPool,
     ) -> Result<(), AppendError> {
-        if self.on_time > 0 && self.tail.is_next(t_ms) {
-            self.on_time -= 1;
+        if self.tail.recent_len() < usize::from(self.on_time) && self.tail.is_next(t_ms) {
             self.tail.push_next(t_ms, value);
             return Ok(());
         }
@@ -168,7 +167,7 @@ impl Ring {
         } else {
             let room = self.seal_at() - self.tail.len() - 1;
             let room = room.min(self.room()).min(self.tail.room_on_time());
-            self.on_time = room as u16;
+            self.on_time = (self.tail.recent_len() + room) as u16;
         }
         Ok(())
     }

@@ -54,6 +54,12 @@ impl Tail {
         self.older.as_ref().map_or(0, |older| older.len())
     }
 
+    /// How many are as they came.
+    #[inline]
+    pub(crate) const fn recent_len(&self) -> usize {
+        self.recent.len()
+    }
+
     /// The point at this place, if there are as many.
     pub(crate) fn point(&self, nth: usize) -> Option<(i64, f64)> {
         let value = match (&self.older, nth.checked_sub(self.older_len())) {

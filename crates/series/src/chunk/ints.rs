@@ -261,8 +261,8 @@ fn sampled<N: Number>(numbers: &[N]) -> [Sampled; ORDERS] {
             bends[nth] = steps[nth].wrapping_sub(b.wrapping_sub(a));
         }
     }
-    sampled.map(|mut steps| {
-        let median = *steps.select_nth_unstable(SAMPLES / 2).1;
+    sampled.map(|steps| {
+        let median = middle(&steps);
         let length = |&step: &i64| bits_of(zigzag(step.wrapping_sub(median))) as usize;
         Sampled {
             bits: steps.iter().map(length).sum(),
@@ -270,6 +270,15 @@ fn sampled<N: Number>(numbers: &[N]) -> [Sampled; ORDERS] {
             steps,
         }
     })
+}
+
+/// About the median: the median of three medians of three such, of the first 27. A few comparisons tell it, without a
+/// branch.
+fn middle(steps: &[i64; SAMPLES]) -> i64 {
+    let of_three = |[a, b, c]: [i64; 3]| a.min(b).max(a.max(b).min(c));
+    let (threes, _) = steps.as_chunks::<3>();
+    let of_nine = |nth: usize| of_three([0, 1, 2].map(|third| of_three(threes[nth * 3 + third])));
+    of_three([0, 1, 2].map(of_nine))
 }
 
 /// How often each length was seen, by [`slot`]. In two halves, as neighbours often have the same length and the second
