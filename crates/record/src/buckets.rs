@@ -180,21 +180,19 @@ impl Bounds {
     ///
     /// It takes one comparison where the value and the bounds are positive and these neither very close to each
     /// other nor very far apart, as those in use are; else as many as halving takes.
-    #[inline]
     #[must_use]
     pub fn bucket(&self, value: f64) -> usize {
-        match &self.cells {
-            Some(cells) if value.is_sign_positive() => cells.below(value),
-            _ => self.bucket_by_halving(value),
-        }
+        self.bucket_at_once(value).unwrap_or_else(|| {
+            let below = self.bounds.partition_point(|bound| *bound < value);
+            if value.is_nan() { self.len() } else { below }
+        })
     }
 
-    #[inline(never)]
-    fn bucket_by_halving(&self, value: f64) -> usize {
-        if value.is_nan() {
-            return self.bounds.len();
-        }
-        self.bounds.partition_point(|bound| *bound < value)
+    /// The bucket of a value, where it takes one comparison.
+    #[inline]
+    pub(crate) fn bucket_at_once(&self, value: f64) -> Option<usize> {
+        let cells = self.cells.as_ref()?;
+        value.is_sign_positive().then(|| cells.below(value))
     }
 
     /// What a metric of this unit has if nobody says otherwise.

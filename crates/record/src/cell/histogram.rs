@@ -48,22 +48,29 @@ impl HistogramCell {
     /// Records that `value` was observed once.
     #[inline]
     pub(crate) fn record(&self, value: f64) {
-        self.add(self.bounds.bucket(value), 1, value);
+        match (self.bounds.bucket_at_once(value), self.own()) {
+            (Some(bucket), Some(own)) => add_observed(own, bucket, 1, value),
+            // At the end, so that nothing need be kept for afterwards.
+            _ => self.record_many(value, 1),
+        }
     }
 
     /// Records that `value` was observed so many times.
     pub(crate) fn record_many(&self, value: f64, times: u64) {
-        if times > 0 {
-            self.add(self.bounds.bucket(value), times, value * times as f64);
+        if times == 0 {
+            return;
+        }
+        let (bucket, sum) = (self.bounds.bucket(value), value * times as f64);
+        match self.own() {
+            Some(own) => add_observed(own, bucket, times, sum),
+            None => self.add_first(bucket, times, sum),
         }
     }
 
+    /// What this thread alone writes, if it is there already.
     #[inline]
-    fn add(&self, bucket: usize, count: u64, sum: f64) {
-        match self.own.get(slot::current()).and_then(OnceLock::get) {
-            Some(own) => add_observed(own, bucket, count, sum),
-            None => self.add_first(bucket, count, sum),
-        }
+    fn own(&self) -> Option<&Observed> {
+        self.own.get(slot::current())?.get()
     }
 
     #[cold]
