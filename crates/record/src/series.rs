@@ -85,7 +85,8 @@ impl<C> Series<C> {
 
     /// Does `plain` where recording is nothing but writing in the cell, `careful` where there is more to it,
     /// and nothing while it is off.
-    #[inline]
+    // Otherwise what the closures capture goes through memory.
+    #[inline(always)]
     pub(crate) fn gated(&self, plain: impl FnOnce(&C), careful: impl FnOnce(&Self)) {
         let mode = self.gate.mode.load(Relaxed);
         if mode == PLAIN {
