@@ -108,6 +108,7 @@ impl Default for Registry {
 impl Deref for Registry {
     type Target = Context;
 
+    #[inline]
     fn deref(&self) -> &Context {
         &self.root
     }
