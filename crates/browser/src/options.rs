@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_has_a_url_or_targets() {
+    fn a_source_has_a_url_or_targets_or_is_pushed_to() {
         let targets = || Some(vec![("a".to_owned(), "http://h/metrics".to_owned())]);
         let config = create(
             SourceOptions {
@@ -585,8 +585,20 @@ mod tests {
             targets: targets(),
             ..source()
         };
-        assert!(create(both, None).unwrap_err().contains("either a url or"));
+        let said = create(both, None).unwrap_err();
+        assert!(said.contains("one of a url, targets and push"), "{said}");
         assert!(create(SourceOptions::default(), None).is_err());
+        let pushed = SourceOptions {
+            push: Some(true),
+            ..SourceOptions::default()
+        };
+        let config = create(pushed, None).unwrap();
+        assert_eq!(config.sources[0].kind, SourceKind::Push);
+        let asked = SourceOptions {
+            push: Some(true),
+            ..source()
+        };
+        assert!(create(asked, None).is_err());
     }
 
     #[test]
