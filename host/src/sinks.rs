@@ -261,16 +261,9 @@ impl Running {
         let state = mem::replace(&mut *self.pump(), State::Closed);
         let State::Open(pump, _) = state else { return };
         for stats in pump.shutdown(within) {
-            let lost = stats.dropped_at_end;
-            match lost {
-                0 => tracing::info!(sink = stats.name, written = stats.written, "sink closed"),
-                _ => tracing::warn!(
-                    sink = stats.name,
-                    written = stats.written,
-                    lost,
-                    "sink closed before it had written all"
-                ),
-            }
+            // What it had no time for, the pump has told.
+            let (written, dropped) = (stats.written, stats.dropped());
+            tracing::info!(sink = stats.name, written, dropped, "sink closed");
         }
     }
 
