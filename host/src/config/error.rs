@@ -77,7 +77,9 @@ impl ConfigError {
 /// Whether a line of a configuration may have credentials in it: a URL with a user, a token, a
 /// header.
 fn may_hold_secrets(line: &str) -> bool {
-    const WORDS: [&str; 4] = ["@", "token", "header", "bearer"];
+    const WORDS: [&str; 8] = [
+        "@", "token", "header", "bearer", "auth", "secret", "password", "-key",
+    ];
     let line = line.to_ascii_lowercase();
     WORDS.iter().any(|word| line.contains(word))
 }
@@ -230,6 +232,9 @@ mod tests {
         let text = "beer_Token = \"secret\"";
         let error = ConfigError::at("f", text, 0..10, "unknown key".into(), None);
         assert_eq!(error.to_string(), "f:1:1: unknown key");
+        let text = "X-Api-Key = \"s3cret";
+        let error = ConfigError::at("f", text, 12..13, "no end".into(), None);
+        assert_eq!(error.to_string(), "f:1:13: no end");
     }
 
     #[test]
