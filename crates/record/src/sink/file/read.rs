@@ -29,9 +29,24 @@ pub enum ReadRecord {
 /// The files of a [`FileSink`](crate::FileSink) at `path` that there are, the oldest first.
 #[must_use]
 pub fn files_of(path: &Path) -> Vec<PathBuf> {
-    let aside = (1..).map(|number| numbered(path, number));
-    let mut files: Vec<PathBuf> = aside.take_while(|file| file.exists()).collect();
-    files.reverse();
+    // Listed, as whoever is killed while renaming leaves a number out.
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let number = |file: std::ffi::OsString| -> Option<usize> {
+        let file = file.to_str()?;
+        let number = file.strip_prefix(&*name)?.strip_prefix('.')?.parse().ok()?;
+        (number > 0 && file == format!("{name}.{number}")).then_some(number)
+    };
+    let listed = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut numbers: Vec<usize> = listed
+        .filter_map(|entry| number(entry.file_name()))
+        .collect();
+    numbers.sort_unstable();
+    let aside = numbers.into_iter().rev();
+    let mut files: Vec<PathBuf> = aside.map(|number| numbered(path, number)).collect();
     if path.exists() {
         files.push(path.to_owned());
     }

@@ -422,3 +422,21 @@ proptest! {
         prop_assert_eq!(after.last(), Some(&ReadRecord::Sample(sample(5.0))));
     }
 }
+
+#[test]
+fn files_are_found_past_a_number_that_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    for name in [
+        "a.jsonl",
+        "a.jsonl.2",
+        "a.jsonl.10",
+        "a.jsonl.02",
+        "a.jsonl.x",
+        "b.jsonl.1",
+    ] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    let expected = ["a.jsonl.10", "a.jsonl.2", "a.jsonl"].map(|name| folder.path().join(name));
+    assert_eq!(files_of(&path), expected);
+}
